@@ -1,0 +1,5 @@
+"""`python -m bemtevi`."""
+
+from bemtevi.cli import main
+
+main()

@@ -1,0 +1,211 @@
+"""Commands that bring posts in: track, listen, import, run."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bemtevi.cli.app import app, lake_of, out, told
+from bemtevi.cli.times import interval
+from bemtevi.cli.warehouse import consolidate_regularly
+from bemtevi.errors import MissingCredentialError, UsageError
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.track import change_rules, read_rules
+from bemtevi.listen.archive import Report, check, import_file
+from bemtevi.listen.listener import Listener
+from bemtevi.listen.network import Network
+from bemtevi.listen.x import X
+from bemtevi.settings import Settings
+
+NETWORKS = ("x",)
+
+
+@app.command()
+def track(
+    context: typer.Context,
+    rules: Annotated[
+        list[str] | None, typer.Argument(help="Rules, e.g. '#covid19' or 'vacina lang:pt'.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Stop following the rules given.")] = False,
+    network: Annotated[str, typer.Option(help="Network: x.")] = "x",
+) -> None:
+    """Follow hashtags (X's own operators work), stop following them, or list what is followed."""
+    _, lake = lake_of(context)
+    if network not in NETWORKS:
+        raise UsageError(f"The network '{network}' is not known; known are: {', '.join(NETWORKS)}.")
+    values = tuple(" ".join(rule.split()) for rule in rules or [])
+    if any(not value for value in values):
+        raise UsageError("A rule is empty: give a hashtag such as '#covid19' (with the quotes).")
+    followed = {rule.value for rule in read_rules(lake) if rule.network == network}
+    if remove:
+        unknown = [value for value in values if value not in followed]
+        if unknown or not values:
+            raise UsageError(
+                f"Not followed on {network}: {', '.join(unknown) or 'no rule was given'}. "
+                "`bemtevi track` lists what is."
+            )
+        change_rules(lake, network, remove=values, now=datetime.now(UTC))
+    elif values:
+        change_rules(lake, network, add=values, now=datetime.now(UTC))
+    current = read_rules(lake)
+    if not current:
+        out().print('Nothing is followed. Add a hashtag: bemtevi track "#covid19"', markup=False)
+    for rule in current:
+        out().print(f"{rule.network}  {rule.value}", markup=False, soft_wrap=True)
+
+
+@app.command()
+def listen(
+    context: typer.Context,
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
+) -> None:
+    """Listen to what is followed, until Ctrl-C: every post goes to the journal, then to layer 1."""
+    settings, lake = lake_of(context)
+    with stop_on_signal(seconds) as stop:
+        listen_until(settings, lake, stop)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    every: Annotated[str, typer.Option(help="How often to consolidate.")] = "60m",
+    seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
+) -> None:
+    """Listen and consolidate in one process, until Ctrl-C."""
+    settings, lake = lake_of(context)
+    pause = interval(every)
+    with stop_on_signal(seconds) as stop:
+        done = threading.Thread(
+            target=consolidate_regularly, args=(settings, lake, pause, stop), name="consolidate", daemon=True
+        )
+        done.start()
+        listen_until(settings, lake, stop)
+        done.join(0.3)  # a run that is cut short leaves no trace
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Archive files.", show_default=False)],
+) -> None:
+    """Bring in archive files: X's API v2 (lines, pages) and v1.1; plain, .gz, .bz2, .zst, .zip, .tar."""
+    _, lake = lake_of(context)
+    for path in files:
+        if path.is_dir():
+            raise UsageError(f"{path} is a folder: name the files in it, for example {path}/*.gz.")
+        if not path.exists():
+            raise UsageError(f"There is no file {path}.")
+    reports = import_files(lake, files)
+    total = Report(Path())
+    for report in reports:
+        total.count.add(report.count)
+        total.posts += report.posts
+        out().print(sentence(report), markup=False, soft_wrap=True)
+    if len(reports) > 1:
+        out().print(
+            f"Together: {total.count.messages} messages, {total.posts} posts, "
+            f"{total.count.quarantined} in quarantine.",
+        )
+
+
+def import_files(lake: Lake, files: list[Path]) -> list[Report]:
+    """Check all files, then import them; a bar on a terminal, nothing in a log."""
+    console = told()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        size = sum(path.stat().st_size for path in files)
+        checking = progress.add_task("checking", total=size)
+        digests = [check(path, lambda read: progress.advance(checking, read)) for path in files]
+        importing = progress.add_task("importing", total=size)
+        return [
+            import_file(lake, path, digest, time.time_ns, lambda read: progress.advance(importing, read))
+            for path, digest in zip(files, digests, strict=True)
+        ]
+
+
+def sentence(report: Report) -> str:
+    """What became of a file, in one line."""
+    name = report.path.name
+    count = report.count
+    if count.messages == 0:
+        return f"{name}: already imported ({report.known_before} messages); nothing added."
+    parts = [f"{count.messages} messages", f"{report.posts} posts"]
+    if report.posts != report.distinct_posts:
+        parts.append(f"{report.posts - report.distinct_posts} of them repeated")
+    parts += [
+        f"{number} {kind}" for kind, number in sorted(count.kinds.items()) if kind not in ("post", "page")
+    ]
+    if count.quarantined:
+        parts.append(f'{count.quarantined} in quarantine (bemtevi query "select reason from quarantine")')
+    if report.known_before:
+        parts.append(f"{report.known_before} were there from an interrupted import")
+    if report.skipped:
+        parts.append(f"no JSON in {', '.join(report.skipped[:3])}{' …' if len(report.skipped) > 3 else ''}")
+    return f"{name}: {', '.join(parts)}."
+
+
+def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
+    """Listen to X until told to stop, and say how it ended."""
+    network = network_of(settings)
+    listener = Listener(settings, lake, network)
+    started = time.monotonic()
+    whole = listener.run(stop)
+    count = listener.writer.count
+    rate = listener.acknowledged / max(time.monotonic() - started, 0.001)
+    rest = "" if whole else " The rest waits in the journal and is written at the next start."
+    told().print(
+        f"Listened: {listener.acknowledged} messages ({rate:.0f}/s), {count.raw} in layer 1, "
+        f"{count.quarantined} in quarantine.{rest}",
+        style="green",
+    )
+
+
+def network_of(settings: Settings) -> Network:
+    """X with the token of the settings. Raises MissingCredentialError without one."""
+    if settings.x_bearer_token is None or not settings.x_bearer_token.get_secret_value().strip():
+        raise MissingCredentialError(
+            "A bearer token of X is missing: set BEMTEVI_X_BEARER_TOKEN (developer console of X, app-only "
+            "token), or try without one: bemtevi demo."
+        )
+    return X(settings.x_bearer_token.get_secret_value().strip(), settings.x_api_url)
+
+
+@contextmanager
+def stop_on_signal(seconds: float | None = None) -> Iterator[threading.Event]:
+    """An event that Ctrl-C, SIGTERM or the end of `seconds` sets; a second Ctrl-C ends at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        del number, frame
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    timer = threading.Timer(seconds, stop.set) if seconds is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield stop
+    finally:
+        if timer is not None:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)

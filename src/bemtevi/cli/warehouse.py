@@ -1,0 +1,114 @@
+"""Commands that make layer 2: consolidate."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import structlog
+import typer
+
+from bemtevi.cli.app import app, lake_of, out
+from bemtevi.cli.times import interval, moment
+from bemtevi.errors import BemteviError, ConflictError, UsageError
+from bemtevi.lake.lake import Lake
+from bemtevi.settings import Settings
+from bemtevi.warehouse.consolidate import Consolidation
+from bemtevi.warehouse.engines import open_engine
+from bemtevi.warehouse.run import Run
+
+log = structlog.get_logger()
+HOUR = timedelta(hours=1)
+
+
+@app.command()
+def consolidate(
+    context: typer.Context,
+    every: Annotated[str | None, typer.Option(help="Keep doing it, e.g. 60m: on the hour.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First hour to make again.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Hour before which to stop.")] = None,
+) -> None:
+    """Bring what is new in layer 1 into the tables of layer 2; safe to repeat."""
+    settings, lake = lake_of(context)
+    if every is not None:
+        if start is not None or end is not None:
+            raise UsageError("--every goes with what is new; --from and --to are for one time.")
+        from bemtevi.cli.collect import stop_on_signal
+
+        pause = interval(every)
+        with stop_on_signal() as stop:
+            consolidate_regularly(settings, lake, pause, stop)
+        return
+    period = None
+    if start is not None or end is not None:
+        if start is None or end is None:
+            raise UsageError(
+                "Give both --from and --to, for example --from 2026-11-24T10:00 --to 2026-11-24T12:00."
+            )
+        now = datetime.now(UTC)
+        period = hours(moment(start, settings.zone, now), moment(end, settings.zone, now))
+    runs = consolidate_once(settings, lake, period)
+    if not runs:
+        out().print("Nothing new in layer 1; the tables are as they were.")
+    for run in runs:
+        out().print(sentence(run), markup=False, soft_wrap=True)
+
+
+def hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The whole UTC hours that cover [start, end). Raises UsageError for an empty or endless period."""
+    first = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    last = end.astimezone(UTC)
+    if last != last.replace(minute=0, second=0, microsecond=0):
+        last = last.replace(minute=0, second=0, microsecond=0) + HOUR
+    if last <= first:
+        raise UsageError("--to must be after --from.")
+    if (last - first) > timedelta(days=366):
+        raise UsageError("A period of more than a year is too long for one step: make it again year by year.")
+    return first, last
+
+
+def consolidate_once(
+    settings: Settings, lake: Lake, period: tuple[datetime, datetime] | None = None
+) -> list[Run]:
+    """Consolidate what is new, or a period again after what is new; the runs that changed something."""
+    with open_engine(settings, lake) as engine:
+        work = Consolidation(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC))
+        runs = list(work.run_new())
+        if period is not None:
+            runs += list(work.run_period(*period))
+        return runs
+
+
+def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: threading.Event) -> None:
+    """Now, and then whenever the clock passes a multiple of `pause`, until told to stop.
+
+    What goes wrong once is told and tried again at the next turn.
+    """
+    while True:
+        try:
+            for run in consolidate_once(settings, lake):
+                log.info(
+                    "consolidate.done", run=run.number, posts=run.posts_after, seconds=round(run.seconds, 2)
+                )
+        except ConflictError as error:
+            log.warning("consolidate.busy", error=str(error))
+        except UsageError:
+            raise
+        except BemteviError as error:
+            log.error("consolidate.failed", error=str(error))
+        seconds = pause.total_seconds()
+        if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):
+            return
+
+
+def sentence(run: Run) -> str:
+    """What a run did, in one line."""
+    new = run.posts_after - run.posts_before
+    again = "" if run.kind == "incremental" else " (made again)"
+    bad = f", {run.quarantined} messages in quarantine" if run.quarantined else ""
+    rate = run.observations / max(run.seconds, 0.001)
+    return (
+        f"Run {run.number}{again}: {run.observations} observations, {new} new posts, {run.hours} hours "
+        f"replaced{bad}; {run.seconds:.1f} s, {rate:.0f} posts/s."
+    )

@@ -1,0 +1,68 @@
+"""One lake: the tables of both layers at one root.
+
+Owns the opening of tables and the guard of the zone: local times and partitions of layer 2 are in one zone,
+kept in the tables, and another setting is refused since it would mean a rebuild.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bemtevi.errors import ConflictError, UsageError
+from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.layout import Layout
+from bemtevi.lake.table import ZONE_PROPERTY, Table
+from bemtevi.settings import Settings
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables at `layout.root`, in the zone of the settings."""
+
+    layout: Layout
+    timezone: str
+    storage_options: dict[str, str] = field(default_factory=dict)
+    local: Path = Path()
+
+    @classmethod
+    def of(cls, settings: Settings) -> Lake:
+        """The lake that the settings name."""
+        return cls(
+            Layout(settings.lake),
+            settings.timezone,
+            settings.storage_options,
+            settings.journal,
+        )
+
+    def table(self, definition: TableDefinition) -> Table:
+        """The table of a definition, whether it exists yet or not."""
+        properties = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
+        uri = self.layout.table(definition.layer, definition.name)
+        return Table(uri, definition, self.storage_options, properties)
+
+    def check_zone(self, definition: TableDefinition) -> None:
+        """Refuse a zone other than the one that the table was made in."""
+        kept = self.table(definition).property(ZONE_PROPERTY)
+        if kept is not None and kept != self.timezone:
+            raise UsageError(
+                f"The lake {self.layout.root} keeps its local times in {kept}, the setting timezone says "
+                f"{self.timezone}: set BEMTEVI_TIMEZONE={kept}, or use another lake."
+            )
+
+    def lock(self, name: str) -> FileLock:
+        """The lock of one kind of work on this lake, for one process at a time on this machine."""
+        path = self.layout.lock(name, self.local)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path)
+
+
+def acquire(lock: FileLock, what: str) -> FileLock:
+    """Take the lock now or say who is in the way. Use as a context manager."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ConflictError(f"Another process is already {what} ({lock.lock_file} is held).") from None
+    return lock

@@ -1,0 +1,261 @@
+"""One Delta table: append, replace, snapshot, transaction, restore.
+
+Owns how tables are written and read back, with the promises that everything above builds on:
+a commit is seen whole or not at all; a commit that carries a transaction already made is refused by whoever
+asks `transaction` first; a replacement by predicate is one commit, also with nothing to put in its place.
+Leaves to others what is in a table, and to `layout` where it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs
+from deltalake import (
+    ColumnProperties,
+    CommitProperties,
+    DeltaTable,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.fs import DeltaStorageHandler
+
+from bemtevi.errors import ConflictError, StorageError
+from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.layout import LAKE_VERSION
+
+VERSION_PROPERTY = "bemtevi.lakeVersion"
+ZONE_PROPERTY = "bemtevi.timezone"
+PAGE_BYTES = 8 * 1024 * 1024  # a page is the unit of compression: large pages of text save a tenth
+RAW_ROW_GROUP_ROWS = 20_000  # 2.5 kB a message: 50 MB a row group bounds a reader's memory
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The files of one version of a table, as addresses that any Parquet reader opens."""
+
+    version: int
+    files: list[str]
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The data files that one version added, and their bytes on disk."""
+
+    version: int
+    files: list[str]
+    size: int
+
+
+class Table:
+    """A table at an address, which need not exist yet: the first write makes it."""
+
+    def __init__(
+        self,
+        uri: str,
+        definition: TableDefinition,
+        storage_options: dict[str, str],
+        properties: dict[str, str],
+    ) -> None:
+        self.uri = uri
+        self.definition = definition
+        self.storage_options = storage_options
+        self._properties = properties
+
+    def exists(self) -> bool:
+        """Whether the table has been made."""
+        with self._told():
+            return DeltaTable.is_deltatable(self.uri, storage_options=self.storage_options)
+
+    def version(self) -> int:
+        """The newest version; -1 if the table does not exist."""
+        table = self._open()
+        return -1 if table is None else table.version()
+
+    def transaction(self, application: str) -> int | None:
+        """The last transaction number that `application` committed here, or None."""
+        table = self._open()
+        return None if table is None else table.transaction_version(application)
+
+    def property(self, name: str) -> str | None:
+        """A property that the table was made with, or None."""
+        table = self._open()
+        return None if table is None else table.metadata().configuration.get(name)
+
+    def snapshot(self, version: int | None = None) -> Snapshot:
+        """The files of a version (the newest if None). A table that does not exist has none, version -1."""
+        table = self._open(version)
+        if table is None:
+            return Snapshot(-1, [])
+        return Snapshot(table.version(), table.file_uris())
+
+    def files(self, version: int, column: str, values: list[str]) -> list[str]:
+        """The files of a version whose partition `column` is one of `values` (as in the folder names)."""
+        table = self._open(version)
+        if table is None or not values:
+            return []
+        with self._told():
+            return table.file_uris([(column, "in", values)])
+
+    def read(self, version: int | None = None) -> pa.Table:
+        """The whole table. For small ones: lists, runs."""
+        table = self._open(version)
+        if table is None:
+            return self.definition.schema.empty_table()
+        with self._told():
+            reader = pa.RecordBatchReader.from_stream(table.scan(self.definition.schema.names))
+            return reader.read_all().cast(self.definition.schema)
+
+    def commits(self, after: int, upto: int) -> Iterator[Commit]:
+        """What each version in (after, upto] added, oldest first. Compaction adds nothing.
+
+        Raises StorageError when the log no longer reaches back so far.
+        """
+        for version in range(after + 1, upto + 1):
+            path = f"_delta_log/{version:020d}.json"
+            try:
+                with self._filesystem.open_input_stream(path) as stream:
+                    actions = [json.loads(line) for line in stream.read().splitlines() if line]
+            except OSError as error:
+                raise StorageError(
+                    f"The log of {self.uri} has no version {version} any more ({type(error).__name__}); "
+                    "what came since cannot be told from what came before."
+                ) from None
+            added = [action["add"] for action in actions if "add" in action]
+            new = [add for add in added if add.get("dataChange", True)]
+            yield Commit(
+                version,
+                [f"{self.uri}/{add['path']}" for add in new],
+                sum(add["size"] for add in new),
+            )
+
+    def append(
+        self, data: pa.Table | pa.RecordBatchReader, transaction: tuple[str, int] | None = None
+    ) -> int:
+        """Add rows in one commit; the new version."""
+        return self._write(data, transaction, mode="append")
+
+    def replace(
+        self,
+        where: str,
+        data: pa.Table | pa.RecordBatchReader,
+        transaction: tuple[str, int] | None = None,
+    ) -> int:
+        """Put `data` in the place of the rows that satisfy `where`, in one commit; the new version.
+
+        `where` is SQL over this table's columns; "true" replaces all. Every row of `data` must satisfy it.
+        """
+        return self._write(data, transaction, mode="overwrite", predicate=None if where == "true" else where)
+
+    def restore(self, version: int) -> int:
+        """Bring back an earlier content as a new version; the new version."""
+        table = self._open()
+        if table is None:
+            raise StorageError(f"There is no table at {self.uri} to restore.")
+        with self._told():
+            table.restore(version)
+            return table.version()
+
+    def _write(
+        self,
+        data: pa.Table | pa.RecordBatchReader,
+        transaction: tuple[str, int] | None,
+        **how: Any,
+    ) -> int:
+        table = self._open() or self._make()
+        known = {field.name for field in table.schema().fields}
+        if not set(self.definition.schema.names) <= known:
+            how["schema_mode"] = "merge"
+        commit = CommitProperties(
+            app_transactions=[Transaction(*transaction)] if transaction else None,
+        )
+        with self._told():
+            write_deltalake(
+                table,
+                data,
+                writer_properties=self._writer_properties,
+                commit_properties=commit,
+                **how,
+            )
+            return table.version()
+
+    def _open(self, version: int | None = None) -> DeltaTable | None:
+        with self._told():
+            try:
+                table = DeltaTable(self.uri, version=version, storage_options=self.storage_options)
+            except TableNotFoundError:
+                return None
+            made_by = int(table.metadata().configuration.get(VERSION_PROPERTY, LAKE_VERSION))
+        if made_by > LAKE_VERSION:
+            raise StorageError(
+                f"The table {self.uri} was made by a newer bemtevi (lake version {made_by}, this program "
+                f"knows {LAKE_VERSION}): update bemtevi."
+            )
+        return table
+
+    def _make(self) -> DeltaTable:
+        with self._told():
+            return DeltaTable.create(
+                self.uri,
+                schema=self.definition.schema,
+                mode="ignore",
+                partition_by=list(self.definition.partition_by),
+                name=self.definition.name,
+                description=f"Grain: {self.definition.grain}.",
+                configuration={
+                    # what people wrote must not stand in the log, where no erasure reaches it
+                    "delta.dataSkippingStatsColumns": ",".join(self.definition.statistics_columns),
+                    VERSION_PROPERTY: str(LAKE_VERSION),
+                    **self._properties,
+                },
+                storage_options=self.storage_options,
+                raise_if_key_not_exists=False,
+            )
+
+    @cached_property
+    def _writer_properties(self) -> WriterProperties:
+        written = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+        return WriterProperties(
+            compression="ZSTD",
+            compression_level=3,
+            data_page_size_limit=PAGE_BYTES,
+            max_row_group_size=RAW_ROW_GROUP_ROWS if self.definition.layer == 1 else None,
+            column_properties={column.name: written for column in self.definition.columns if column.private},
+        )
+
+    @cached_property
+    def _filesystem(self) -> pyarrow.fs.PyFileSystem:
+        return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.uri, self.storage_options))
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the library's errors into a sentence that names the table and the remedy."""
+        try:
+            yield
+        except CommitFailedError as error:
+            raise ConflictError(
+                f"Another process changed {self.uri} at the same time ({first_line(error)}); run it again."
+            ) from error
+        except (DeltaError, OSError) as error:
+            text = str(error)
+            if "No space left" in text or "StorageFull" in text or "Disk quota" in text:
+                raise StorageError(
+                    f"The disk that holds {self.uri} is full: free some space and run it again; "
+                    "nothing half-written is kept."
+                ) from error
+            if "Permission denied" in text:
+                raise StorageError(f"No permission to use {self.uri}: check its owner and rights.") from error
+            raise StorageError(f"The table {self.uri} cannot be used: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of a library's message, without its stack."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

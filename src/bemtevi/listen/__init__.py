@@ -1,0 +1,1 @@
+"""Posts in: from networks and from files, through the journal into layer 1."""

@@ -1,0 +1,92 @@
+"""X API v2: stream lines, pages of search and lookup, notices. Both spellings of August 2026.
+
+Owns the envelope of this dialect. Sources: docs/protocol notes in the ADRs; X's OpenAPI description 2.166
+(`edit_history_tweet_ids`) and 2.167 (`edit_history_post_ids`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bemtevi.listen.envelope import Envelope
+
+NAME = "x_v2"
+NETWORK = "x"
+
+SNOWFLAKE_EPOCH = 1288834974657
+"""Milliseconds at which X's ids begin to carry the time: (id >> 22) + epoch."""
+FIRST_SNOWFLAKE = 29_700_859_247
+
+
+class Post(msgspec.Struct):
+    """What we need of a post; everything else is skipped unread."""
+
+    id: str | int | None = None
+    text: Any = None
+    username: Any = None
+    edit_history_tweet_ids: Any = None
+    edit_history_post_ids: Any = None
+
+
+class Line(msgspec.Struct):
+    """One message: a stream line (`data` is an object), a page (a list) or a notice (none)."""
+
+    data: Post | list[Post] | None = None
+    matching_rules: Any = None
+    errors: Any = None
+    meta: Any = None
+
+
+_decode = msgspec.json.Decoder(Line).decode
+
+
+def read(payload: bytes) -> Envelope | None:
+    """The envelope of a v2 message, or None."""
+    line = _decode(payload)
+    data = line.data
+    if isinstance(data, Post):
+        if data.id is None or data.text is None:
+            return Envelope(NAME, NETWORK, "unknown")
+        key = str(data.id)
+        history = data.edit_history_post_ids or data.edit_history_tweet_ids
+        version = 1 + history.index(key) if isinstance(history, list) and key in history else 1
+        return Envelope(
+            NAME,
+            NETWORK,
+            "edit" if version > 1 else "post",
+            key,
+            str(version),
+            event_at(key),
+            _tags(line.matching_rules),
+            (key,),
+        )
+    if isinstance(data, list):
+        posts = tuple(
+            str(post.id)
+            for post in data
+            if post.id is not None and post.text is not None and post.username is None
+        )
+        return Envelope(NAME, NETWORK, "page" if posts else "unknown", posts=posts)
+    if line.errors is not None or line.meta is not None:
+        return Envelope(NAME, NETWORK, "system")
+    return None
+
+
+def event_at(key: str) -> int | None:
+    """The time in an id, in microseconds; None for ids older than November 2010."""
+    if not key.isascii() or not key.isdigit():
+        return None
+    number = int(key)
+    if number < FIRST_SNOWFLAKE or number >= 1 << 63:
+        return None
+    return ((number >> 22) + SNOWFLAKE_EPOCH) * 1000
+
+
+def _tags(matching_rules: Any) -> tuple[str, ...]:
+    """The rules' tags; a rule without one is named by its id."""
+    if not isinstance(matching_rules, list):
+        return ()
+    rules = [rule for rule in matching_rules if isinstance(rule, dict)]
+    return tuple(str(rule.get("tag") or rule.get("id") or "") for rule in rules)

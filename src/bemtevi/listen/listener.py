@@ -1,0 +1,146 @@
+"""The listener: one network, its journal and its writer, from start to prompt stop.
+
+Owns the loop that connects, waits and stops, and the order of the end: no more from the socket, journal
+flushed, layer 1 written as far as the time allows, the rest left in the journal for the next start.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from bemtevi.errors import BemteviError, MissingCredentialError, UsageError
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.layout import JournalLayout
+from bemtevi.lake.track import TRACK, read_rules
+from bemtevi.listen.journal import Journal, Limits
+from bemtevi.listen.message import committed
+from bemtevi.listen.network import End, Network, SyncResult
+from bemtevi.listen.schedule import Schedule
+from bemtevi.listen.writer import Writer
+from bemtevi.settings import Settings
+
+log = structlog.get_logger()
+
+WATCH_SECONDS = 2.0
+STOP_SECONDS = 1.5
+
+
+@dataclass
+class Status:
+    """What a person wants to see of a listener."""
+
+    state: str = "starting"
+    since: datetime | None = None
+    connects: int = 0
+    received: int = 0
+
+
+class Listener:
+    """Listens to one network until told to stop."""
+
+    def __init__(self, settings: Settings, lake: Lake, network: Network) -> None:
+        self._lake = lake
+        self._network = network
+        uri = lake.layout.table(1, "")
+        self._journal = Journal(
+            JournalLayout(settings.journal, network.name),
+            uri,
+            Limits(settings.fsync_seconds, settings.segment_bytes, settings.segment_seconds),
+        )
+        self.writer = Writer(lake, self._journal)
+        self.status = Status()
+        self._schedule = Schedule()
+        self._failure: BemteviError | None = None
+
+    @property
+    def acknowledged(self) -> int:
+        """Messages made durable by this process."""
+        return self._journal.acknowledged
+
+    def run(self, stop: threading.Event) -> bool:
+        """Listen until `stop` is set; True if all that came is in layer 1, else some waits in the journal.
+
+        Raises MissingCredentialError, UsageError, NetworkError or StorageError when only a person can help.
+        """
+        try:
+            self._follow()
+            self._journal.start(committed(self._lake, self._journal.listener))
+            self.writer.start()
+            connecting = threading.Thread(target=self._connect_loop, args=(stop,), name="reader", daemon=True)
+            connecting.start()
+            try:
+                self._watch(stop)
+            finally:
+                stop.set()
+                self._network.stop()
+                connecting.join(STOP_SECONDS)
+        finally:
+            self._journal.close()
+        whole = self.writer.stop(STOP_SECONDS)
+        self.status.state = "stopped"
+        failure = self._failure or self.writer.failure
+        if failure is not None:
+            raise failure
+        self._journal.check()
+        return whole
+
+    def _watch(self, stop: threading.Event) -> None:
+        """Follow changes of the list while the connection stands."""
+        version = self._lake.table(TRACK).version()
+        while not stop.wait(WATCH_SECONDS):
+            if self.writer.failure is not None or self._journal.failure is not None:
+                return
+            try:
+                newest = self._lake.table(TRACK).version()
+                if newest != version:
+                    version = newest
+                    self._follow()
+            except BemteviError as error:
+                log.warning("listener.rules_not_synced", error=str(error))
+
+    def _follow(self) -> SyncResult:
+        rules = [rule for rule in read_rules(self._lake) if rule.network == self._network.name]
+        if not rules:
+            raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
+        result = self._network.sync(rules)
+        log.info(
+            "listener.rules", added=list(result.added), removed=list(result.removed), foreign=result.foreign
+        )
+        return result
+
+    def _connect_loop(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            session = uuid.uuid4().hex
+            intake = self._journal.intake(self._network.origin(session))
+            self._schedule.connected(time.monotonic())
+            self.status.connects += 1
+            self.status.state, self.status.since = "listening", datetime.now(UTC)
+            log.info("listener.connecting", network=self._network.name, session=session)
+            outcome = self._network.connect(intake)
+            intake.closed = True
+            self.status.received += outcome.messages
+            if stop.is_set() or outcome.end is End.STOPPED:
+                return
+            if outcome.end is End.REFUSED:
+                self._failure = MissingCredentialError(
+                    f"The network {self._network.name} refuses us: {outcome.detail}. Check the token "
+                    "(BEMTEVI_X_BEARER_TOKEN) and what it may do."
+                )
+                stop.set()
+                return
+            wait = self._schedule.wait(outcome, time.monotonic(), time.time())
+            self.status.state = f"waiting {wait:.0f} s: {outcome.end}"
+            log.warning("listener.disconnected", end=outcome.end, detail=outcome.detail, wait_seconds=wait)
+            if stop.wait(wait):
+                return
+            if outcome.end is End.NO_RULES:
+                try:
+                    self._follow()
+                except BemteviError as error:
+                    log.warning("listener.rules_not_synced", error=str(error))

@@ -1,0 +1,211 @@
+"""Messages on their way to layer 1, and their last step: rows of `raw` and `quarantine`.
+
+Owns the shaping of delivered bytes into the two tables and the commit of both under one transaction, so that
+whatever is repeated after a crash is written once. Leaves to `journal` and `archive` where messages wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.listen.dialects import EnvelopeReader
+from bemtevi.listen.envelope import Envelope, UnreadableError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where messages come from: the same for all of one connection or file."""
+
+    network: str
+    source: str
+    path: str
+    session: str
+
+
+@dataclass
+class Messages:
+    """Some messages of one origin, in order. Times are microseconds since 1970 (UTC)."""
+
+    origin: Origin
+    payloads: Sequence[bytes]
+    received_at: Sequence[int]
+    sequences: Sequence[int]
+    places: Sequence[str] | None = None
+    """Where each stood in a file ("line 7"), for the reason of one that cannot be read."""
+
+
+@dataclass
+class Count:
+    """What became of messages; adds up."""
+
+    messages: int = 0
+    raw: int = 0
+    quarantined: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    post_ids: list[str] = field(default_factory=list)
+
+    def add(self, other: Count) -> None:
+        """Add another count to this one."""
+        self.messages += other.messages
+        self.raw += other.raw
+        self.quarantined += other.quarantined
+        for kind, number in other.kinds.items():
+            self.kinds[kind] = self.kinds.get(kind, 0) + number
+        self.post_ids += other.post_ids
+
+
+@dataclass
+class Shaped:
+    """Rows ready to be committed."""
+
+    raw: pa.Table
+    quarantine: pa.Table
+    count: Count
+
+
+def shape(batches: Sequence[Messages], reader: EnvelopeReader) -> Shaped:
+    """Turn messages into rows of `raw` and `quarantine`. Pure but for the reader's memory of the dialect."""
+    count = Count()
+    raw_tables: list[pa.Table] = []
+    quarantine_tables: list[pa.Table] = []
+    for messages in batches:
+        envelopes: list[Envelope | None] = []
+        failures: list[tuple[int, str]] = []
+        for index, payload in enumerate(messages.payloads):
+            try:
+                envelope = reader.read(payload)
+            except UnreadableError as error:
+                envelopes.append(None)
+                failures.append((index, str(error)))
+                continue
+            envelopes.append(envelope)
+            count.kinds[envelope.kind] = count.kinds.get(envelope.kind, 0) + 1
+            count.post_ids += envelope.posts
+            if envelope.kind == "unknown":
+                failures.append((index, "JSON, but no message that this version knows"))
+        payload_column, bad_bytes = _text(messages.payloads)
+        for index in bad_bytes:
+            if envelopes[index] is not None:
+                envelopes[index] = None
+                failures.append((index, "not UTF-8"))
+        good = [index for index, envelope in enumerate(envelopes) if envelope is not None]
+        whole = len(good) == len(envelopes)
+        if good:
+            payload = payload_column if whole else payload_column.take(pa.array(good))
+            raw_tables.append(_raw(messages, [envelopes[index] for index in good], good, payload))
+        if failures:
+            quarantine_tables.append(_quarantine(messages, failures, envelopes))
+        count.messages += len(messages.payloads)
+        count.raw += len(good)
+        count.quarantined += len(failures)
+    return Shaped(
+        pa.concat_tables(raw_tables) if raw_tables else RAW.schema.empty_table(),
+        pa.concat_tables(quarantine_tables) if quarantine_tables else QUARANTINE.schema.empty_table(),
+        count,
+    )
+
+
+def commit(lake: Lake, shaped: Shaped, transaction: tuple[str, int]) -> None:
+    """Write both tables under one transaction number; what is already there under it is left alone.
+
+    `raw` is written last and also without rows: its number says that all is there.
+    """
+    application, number = transaction
+    for definition, rows in ((QUARANTINE, shaped.quarantine), (RAW, shaped.raw)):
+        if rows.num_rows == 0 and definition is not RAW:
+            continue
+        table = lake.table(definition)
+        done = table.transaction(application)
+        if done is None or done < number:
+            table.append(rows, transaction)
+
+
+def committed(lake: Lake, application: str) -> int:
+    """The highest transaction number that `application` has wholly in layer 1; -1 if none."""
+    number = lake.table(RAW).transaction(application)
+    return -1 if number is None else number
+
+
+def _text(payloads: Sequence[bytes]) -> tuple[pa.Array, list[int]]:
+    """The payloads as an Arrow string column, and the indexes of those that are not UTF-8 (empty there)."""
+    column = pa.array(payloads, pa.binary())
+    try:
+        return column.cast(pa.string()), []
+    except pa.ArrowInvalid:
+        bad = [index for index, payload in enumerate(payloads) if not _is_text(payload)]
+        mended = list(payloads)
+        for index in bad:
+            mended[index] = b""
+        return pa.array(mended, pa.binary()).cast(pa.string()), bad
+
+
+def _is_text(payload: bytes) -> bool:
+    try:
+        payload.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _shared(messages: Messages, indexes: Sequence[int]) -> dict[str, pa.Array]:
+    """The columns that both tables have, for some of the messages."""
+    size = len(indexes)
+    received = pa.array([messages.received_at[index] for index in indexes], pa.int64())
+    received = received.cast(RAW.schema.field("received_at").type)
+    origin = messages.origin
+    return {
+        "received_at": received,
+        "received_date": received.cast(pa.date32()),
+        "received_hour": pc.cast(pc.hour(received), pa.int32()),
+        "source": pa.repeat(origin.source, size),
+        "path": pa.repeat(origin.path, size),
+        "session": pa.repeat(origin.session, size),
+        "sequence": pa.array([messages.sequences[index] for index in indexes], pa.int64()),
+    }
+
+
+def _raw(
+    messages: Messages, envelopes: Sequence[Envelope | None], indexes: Sequence[int], payload: pa.Array
+) -> pa.Table:
+    read = [envelope for envelope in envelopes if envelope is not None]
+    columns = _shared(messages, indexes) | {
+        "network": pa.array([envelope.network for envelope in read], pa.string()),
+        "dialect": pa.array([envelope.dialect for envelope in read], pa.string()),
+        "event_at": pa.array([envelope.event_at for envelope in read], pa.int64()).cast(
+            RAW.schema.field("event_at").type
+        ),
+        "kind": pa.array([envelope.kind for envelope in read], pa.string()),
+        "key": pa.array([envelope.key for envelope in read], pa.string()),
+        "version": pa.array([envelope.version for envelope in read], pa.string()),
+        "matched": pa.array([envelope.matched for envelope in read], pa.list_(pa.string())),
+        "payload": payload,
+    }
+    return pa.table([columns[name] for name in RAW.schema.names], schema=RAW.schema)
+
+
+def _quarantine(
+    messages: Messages, failures: Sequence[tuple[int, str]], envelopes: Sequence[Envelope | None]
+) -> pa.Table:
+    indexes = [index for index, _ in failures]
+    places = messages.places
+    size = len(indexes)
+    columns = _shared(messages, indexes) | {
+        "network": pa.repeat(messages.origin.network, size),
+        "dialect": pa.array(
+            [None if (envelope := envelopes[index]) is None else envelope.dialect for index in indexes],
+            pa.string(),
+        ),
+        "stage": pa.repeat("envelope", size),
+        "reason": pa.array(
+            [reason if places is None else f"{places[index]}: {reason}" for index, reason in failures],
+            pa.string(),
+        ),
+        "payload": pa.array([messages.payloads[index] for index in indexes], pa.binary()),
+    }
+    return pa.table([columns[name] for name in QUARANTINE.schema.names], schema=QUARANTINE.schema)

@@ -1,0 +1,113 @@
+"""The bytes of a journal segment: blocks of messages that can be checked when read back.
+
+Owns the format. A segment is a file of blocks, each
+
+    magic (4 bytes) · length of the body (4) · CRC-32 of the body (4) · body
+
+and the body is an Arrow IPC stream of one batch (sequence, received_at, payload) whose schema carries the
+origin. Leaves to `journal` when blocks are written, flushed and dropped.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from bemtevi.errors import CorruptionError, StorageError
+from bemtevi.listen.message import Messages, Origin
+
+MAGIC = b"bmt1"
+HEADER = struct.Struct(">4sII")
+MAGIC_FAMILY = b"bmt"
+
+
+def encode(messages: Messages) -> bytes:
+    """One block."""
+    origin = messages.origin
+    schema = pa.schema(
+        [("sequence", pa.int64()), ("received_at", pa.int64()), ("payload", pa.large_binary())],
+        metadata={
+            "network": origin.network,
+            "source": origin.source,
+            "path": origin.path,
+            "session": origin.session,
+        },
+    )
+    batch = pa.record_batch(
+        [
+            pa.array(messages.sequences, pa.int64()),
+            pa.array(messages.received_at, pa.int64()),
+            pa.array(messages.payloads, pa.large_binary()),
+        ],
+        schema=schema,
+    )
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(batch)
+    body = sink.getvalue()
+    return HEADER.pack(MAGIC, body.size, zlib.crc32(body)) + bytes(body)
+
+
+def decode(path: Path) -> Iterator[Messages]:
+    """The blocks of a segment in order.
+
+    A last block that was cut short was never acknowledged and ends the iteration (see `whole_bytes`).
+    Raises CorruptionError for a block whose bytes are not what was written, StorageError for a segment of a
+    newer version.
+    """
+    with path.open("rb") as file:
+        for offset, body in _blocks(file, path):
+            del offset
+            with pa.ipc.open_stream(body) as stream:
+                table = stream.read_all()
+            origin = Origin(**{key.decode(): value.decode() for key, value in table.schema.metadata.items()})
+            yield Messages(
+                origin,
+                table["payload"].to_pylist(),
+                table["received_at"].to_pylist(),
+                table["sequence"].to_pylist(),
+            )
+
+
+def whole_bytes(path: Path) -> int:
+    """How many bytes of the file are whole blocks; less than its size if the last one was cut short.
+
+    Raises as `decode`.
+    """
+    end = 0
+    with path.open("rb") as file:
+        for offset, body in _blocks(file, path):
+            end = offset + HEADER.size + len(body)
+    return end
+
+
+def _blocks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Offset and body of each whole block."""
+    offset = 0
+    while True:
+        header = file.read(HEADER.size)
+        if len(header) < HEADER.size:
+            return
+        magic, length, checksum = HEADER.unpack(header)
+        if magic != MAGIC:
+            if magic.startswith(MAGIC_FAMILY):
+                raise StorageError(f"The segment {path} was written by a newer bemtevi: update bemtevi.")
+            raise CorruptionError(
+                f"The segment {path} is damaged at byte {offset}: no block begins there. "
+                "Keep the file; move it out of the journal to go on without it."
+            )
+        body = file.read(length)
+        if len(body) < length:
+            return
+        if zlib.crc32(body) != checksum:
+            raise CorruptionError(
+                f"The segment {path} is damaged at byte {offset}: the checksum does not fit. "
+                "Keep the file; move it out of the journal to go on without it."
+            )
+        yield offset, body
+        offset += HEADER.size + length

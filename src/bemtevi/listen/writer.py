@@ -1,0 +1,83 @@
+"""From sealed segments to layer 1, in order, each as one commit per table.
+
+Owns the retry when storage is away: the segments stay, the journal grows, the stream goes on. A commit
+carries (listener, segment number), so a segment that was committed but not yet dropped is not written again.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import structlog
+
+from bemtevi.errors import BemteviError, ConflictError, CorruptionError, StorageError
+from bemtevi.lake.lake import Lake
+from bemtevi.listen import message, segment
+from bemtevi.listen.dialects import EnvelopeReader
+from bemtevi.listen.journal import Journal
+from bemtevi.listen.message import Count
+
+log = structlog.get_logger()
+
+RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+
+
+@dataclass
+class Writer:
+    """Moves the segments of one journal into one lake, in a thread of its own."""
+
+    lake: Lake
+    journal: Journal
+    count: Count = field(default_factory=Count)
+    failure: BemteviError | None = None
+
+    def __post_init__(self) -> None:
+        self._stopping = threading.Event()
+        self._reader = EnvelopeReader()
+        self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin; segments that an earlier process left are first."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> bool:
+        """Write what is sealed, for at most so many seconds; True if nothing is left in the journal."""
+        self._stopping.set()
+        self.journal.sealed.set()
+        self._thread.join(seconds)
+        return not self._thread.is_alive() and not self.journal.layout.segments()
+
+    def write_sealed(self) -> None:
+        """Write every sealed segment now. Raises as `lake.table` and `segment.decode`."""
+        for number in self.journal.layout.segments():
+            batches = list(segment.decode(self.journal.layout.segment(number)))
+            shaped = message.shape(batches, self._reader)
+            message.commit(self.lake, shaped, (self.journal.listener, number))
+            self.journal.drop(number)
+            shaped.count.post_ids.clear()
+            self.count.add(shaped.count)
+            log.debug("writer.committed", segment=number, messages=shaped.count.messages)
+
+    def _loop(self) -> None:
+        attempt = 0
+        while True:
+            self.journal.sealed.clear()
+            stopping = self._stopping.is_set()
+            try:
+                self.write_sealed()
+                attempt = 0
+            except CorruptionError as error:
+                self.failure = error
+                log.error("writer.stopped", error=str(error))
+                return
+            except (StorageError, ConflictError) as error:
+                wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
+                attempt += 1
+                log.warning("writer.storage_away", error=str(error), retry_seconds=wait)
+                if stopping or self._stopping.wait(wait):
+                    return
+                continue
+            if stopping:
+                return
+            self.journal.sealed.wait(1.0)

@@ -1,0 +1,234 @@
+"""X: the filtered stream of API v2, through Tweepy.
+
+Owns the connection, the fields that are asked for, and the rules. Tweepy's own reconnect loop is left after
+one connection (it reconnects hundreds of times a second after a clean close): the supervisor reconnects.
+Facts: docs.x.com x-api/posts/filtered-stream; Tweepy 4.17 streaming.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+import tweepy
+from requests.adapters import HTTPAdapter
+
+from bemtevi.errors import MissingCredentialError, NetworkError, UsageError
+from bemtevi.lake.track import TAG_PREFIX, TrackedRule
+from bemtevi.listen.journal import Intake
+from bemtevi.listen.message import Origin
+from bemtevi.listen.network import End, Outcome, SyncResult
+
+TWEEPY_HOST = "https://api.twitter.com"
+READ_BYTES = 64 * 1024  # at most: a chunk is handed on as it comes; Tweepy's 512 halves the speed
+RULES_A_CALL = 100
+
+FIELDS = {
+    "expansions": (
+        "author_id,referenced_tweets.id,referenced_tweets.id.author_id,in_reply_to_user_id,"
+        "attachments.media_keys,entities.mentions.username,geo.place_id,edit_history_tweet_ids"
+    ),
+    "tweet_fields": (
+        "id,text,created_at,author_id,conversation_id,in_reply_to_user_id,referenced_tweets,entities,"
+        "note_tweet,lang,source,possibly_sensitive,public_metrics,edit_history_tweet_ids,edit_controls,"
+        "geo,attachments,withheld,reply_settings,display_text_range,context_annotations"
+    ),
+    "user_fields": (
+        "id,username,name,description,location,url,verified,verified_type,protected,created_at,"
+        "public_metrics,profile_image_url,entities,withheld"
+    ),
+    "media_fields": "media_key,type,url,preview_image_url,alt_text,duration_ms,height,width",
+    "place_fields": "id,full_name,name,place_type,country,country_code,geo,contained_within",
+}
+
+
+class Adapter(HTTPAdapter):
+    """Sends what Tweepy addresses to its fixed host to ours, and keeps what Tweepy throws away."""
+
+    def __init__(self, api_url: str) -> None:
+        super().__init__()
+        self._api_url = api_url
+        self.response: requests.Response | None = None
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in the parent; the last response is kept for its body, headers and socket."""
+        assert request.url is not None  # noqa: S101  a prepared request has one
+        request.url = self._api_url + request.url.removeprefix(TWEEPY_HOST)
+        self.response = super().send(request, *args, **kwargs)
+        return self.response
+
+
+class Stream(tweepy.StreamingClient):  # type: ignore[misc]  # Tweepy has no types
+    """One connection: raw bytes to the intake, and how it ended."""
+
+    def __init__(self, token: str, adapter: Adapter) -> None:
+        super().__init__(token, return_type=requests.Response, chunk_size=READ_BYTES)
+        self.session.mount(TWEEPY_HOST, adapter)
+        self._adapter = adapter
+        self.intake: Intake | None = None
+        self.messages = 0
+        self.outcome = Outcome(End.CLOSED)
+
+    def on_data(self, raw_data: bytes) -> None:
+        """A line, untouched."""
+        assert self.intake is not None  # noqa: S101  set before filter()
+        self.intake.put(raw_data)
+        self.messages += 1
+
+    def on_keep_alive(self) -> None:
+        """Nothing to do: the read timeout watches."""
+
+    def on_closed(self, response: requests.Response) -> None:  # noqa: ARG002  Tweepy's signature
+        """The server closed a connection that stood."""
+        self.running = False
+        self.outcome = Outcome(End.CLOSED, "the server closed the connection")
+
+    def on_connection_error(self) -> None:
+        """No connection, or one that broke or fell silent."""
+        self.running = False
+        stood = self._adapter.response is not None and self._adapter.response.ok
+        end = End.CLOSED if stood else End.UNREACHABLE
+        self.outcome = Outcome(end, "the connection broke" if stood else "the server cannot be reached")
+
+    def on_request_error(self, status_code: int) -> None:
+        """Any answer but 200."""
+        self.running = False
+        response = self._adapter.response
+        assert response is not None  # noqa: S101  there was a status
+        self.outcome = classify(status_code, response.content, dict(response.headers))
+
+    def on_exception(self, exception: Exception) -> None:
+        """Something that Tweepy did not expect; the connection is gone."""
+        self.outcome = Outcome(End.CLOSED, f"{type(exception).__name__}: {exception}")
+
+
+class X:
+    """The network "x"."""
+
+    name = "x"
+
+    def __init__(self, token: str, api_url: str) -> None:
+        self._token = token
+        self._api_url = api_url
+        self._stopped = False
+        self._adapter: Adapter | None = None
+
+    def origin(self, session: str) -> Origin:
+        """Messages of the stream, from the host that is set."""
+        return Origin(self.name, urlsplit(self._api_url).netloc, "stream", session)
+
+    def sync(self, rules: list[TrackedRule]) -> SyncResult:
+        """Make X follow our rules, and no others of ours."""
+        client = Stream(self._token, Adapter(self._api_url))
+        try:
+            existing = self._existing(client)
+            ours = {rule["id"]: rule for rule in existing if str(rule.get("tag", "")).startswith(TAG_PREFIX)}
+            wanted = {rule.value: rule.tag for rule in rules}
+            stale = [rule for rule in ours.values() if wanted.get(rule["value"]) != rule["tag"]]
+            if stale:
+                client.delete_rules([rule["id"] for rule in stale])
+            gone = {rule["id"] for rule in stale}
+            present = {rule["value"] for rule in existing if rule["id"] not in gone}
+            missing = [rule for rule in rules if rule.value not in present]
+            for start in range(0, len(missing), RULES_A_CALL):
+                self._add(client, missing[start : start + RULES_A_CALL])
+        except (tweepy.Unauthorized, tweepy.Forbidden) as error:
+            raise MissingCredentialError(_refusal(self._api_url, error.response)) from None
+        except tweepy.HTTPException as error:
+            detail = _problem(error.response.content)[1]
+            raise NetworkError(
+                f"X at {self._api_url} answered {error.response.status_code} when asked about its rules"
+                f"{': ' + detail if detail else ''}; try again later."
+            ) from None
+        except (requests.RequestException, tweepy.TweepyException) as error:
+            raise NetworkError(
+                f"X at {self._api_url} cannot be reached ({type(error).__name__}): check the network and "
+                "BEMTEVI_X_API_URL."
+            ) from None
+        return SyncResult(
+            tuple(rule.value for rule in missing),
+            tuple(rule["value"] for rule in stale),
+            len(existing) - len(ours),
+        )
+
+    def connect(self, intake: Intake) -> Outcome:
+        """One connection to the filtered stream, until it ends."""
+        if self._stopped:
+            return Outcome(End.STOPPED)
+        self._adapter = Adapter(self._api_url)
+        stream = Stream(self._token, self._adapter)
+        stream.intake = intake
+        stream.filter(**FIELDS)
+        if self._stopped:
+            return Outcome(End.STOPPED, messages=stream.messages)
+        return replace(stream.outcome, messages=stream.messages)
+
+    def stop(self) -> None:
+        """Close the socket under the reader: Tweepy itself would notice only at the next line."""
+        self._stopped = True
+        response = self._adapter.response if self._adapter is not None else None
+        connection = getattr(getattr(response, "raw", None), "connection", None)
+        with contextlib.suppress(OSError, AttributeError):
+            connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+    def _existing(self, client: Stream) -> list[dict[str, Any]]:
+        rules: list[dict[str, Any]] = []
+        token: str | None = None
+        while True:
+            more = {"pagination_token": token} if token else {}
+            body = client.get_rules(**more).json()
+            rules += body.get("data") or []
+            token = (body.get("meta") or {}).get("next_token")
+            if not token:
+                return rules
+
+    def _add(self, client: Stream, rules: list[TrackedRule]) -> None:
+        """Add rules; a duplicate is no error, an invalid one is."""
+        body = client.add_rules([tweepy.StreamRule(rule.value, rule.tag) for rule in rules]).json()
+        for problem in body.get("errors") or []:
+            if str(problem.get("type", "")).endswith("/duplicate-rules"):
+                continue
+            details = "; ".join(problem.get("details") or [problem.get("detail") or problem.get("title", "")])
+            raise UsageError(
+                f"X does not accept the rule {problem.get('value')!r}: {details} "
+                "Remove it with `bemtevi track --remove` and add it again, mended."
+            )
+
+
+def classify(status: int, body: bytes, headers: dict[str, str]) -> Outcome:
+    """What an answer other than 200 means. Pure. Source: docs.x.com, response codes and errors."""
+    kind, detail = _problem(body)
+    reset = {name.lower(): value for name, value in headers.items()}.get("x-rate-limit-reset", "")
+    retry_at = float(reset) if reset.isdigit() else None
+    if status in (401, 403):
+        return Outcome(End.REFUSED, detail or f"HTTP {status}")
+    if status == 409 or kind == "RuleConfigurationIssue":
+        return Outcome(End.NO_RULES, detail)
+    if status in (420, 429):
+        retry_at = None if kind == "TooManyConnections" else retry_at
+        return Outcome(End.RATE_LIMITED, detail or f"HTTP {status}", retry_at=retry_at)
+    return Outcome(End.SERVER_ERROR, f"HTTP {status}{': ' + detail if detail else ''}")
+
+
+def _problem(body: bytes) -> tuple[str, str]:
+    """The connection issue and the sentence of an error body; empty if it is no JSON (a proxy's page)."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return "", ""
+    if not isinstance(value, dict):
+        return "", ""
+    return str(value.get("connection_issue", "")), str(value.get("detail") or value.get("title") or "")
+
+
+def _refusal(api_url: str, response: requests.Response) -> str:
+    detail = _problem(response.content)[1]
+    return (
+        f"X at {api_url} refuses the token (HTTP {response.status_code}{': ' + detail if detail else ''}): "
+        "set BEMTEVI_X_BEARER_TOKEN to an app-only bearer token with access to the filtered stream."
+    )

@@ -1,0 +1,27 @@
+-- The names of the case, for people who come from it. Times are on the clock of the lake's zone.
+
+create or replace view fact_tweet as
+select
+  post_id as tweet_id,
+  created_at_local as created_at,
+  text,
+  list_transform(hashtags, lambda tag: tag.spelling) as hashtags,
+  repost_count as retweet_count,
+  possibly_sensitive,
+  language_raw as lang,
+  author_id as user_id
+from fact_post
+where network = 'x';
+
+create or replace view dim_user_current as
+select
+  author_id as user_id,
+  username as user_name,
+  description as user_description,
+  verified as user_verification,
+  follower_count as user_followers_count,
+  following_count as user_friends_count,
+  created_at_local as user_created_at,
+  location as user_location
+from dim_user
+where network = 'x';

@@ -1,0 +1,112 @@
+"""Every setting, typed, with where it may come from: flag over environment over `bemtevi.toml` over default.
+
+Owns names, defaults and bounds. Leaves to others what a setting does; nobody else reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from bemtevi.errors import UsageError
+
+FILE = Path("bemtevi.toml")
+MEBIBYTE = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Environment names are `BEMTEVI_` and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="BEMTEVI_", extra="forbid", frozen=True)
+
+    lake: str = Field("lake", description="Folder or `s3://bucket/prefix` that holds the tables.")
+    journal: Path = Field(Path("journal"), description="Local folder of segments not yet in layer 1.")
+    timezone: str = Field("America/Sao_Paulo", description="Zone of local times and partitions of layer 2.")
+    engine: Literal["duckdb"] = Field("duckdb", description="Engine that consolidates.")
+    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")] = Field(
+        "1GB", description="Memory that the engine may use before it spills to disk."
+    )
+    threads: int | None = Field(None, ge=1, description="Threads of the engine; all cores if not set.")
+    x_bearer_token: SecretStr | None = Field(None, description="App-only bearer token of X's API v2.")
+    x_api_url: str = Field("https://api.x.com", description="Server that speaks X's API.")
+    segment_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes after which a segment is sealed.")
+    segment_seconds: float = Field(
+        30.0, gt=0, description="Seconds after which a segment is sealed, in seconds."
+    )
+    fsync_seconds: float = Field(
+        0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."
+    )
+    batch_bytes: int = Field(
+        512 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def known_timezone(cls, value: str) -> str:
+        """Refuse a zone that the IANA database does not know."""
+        if value not in available_timezones():
+            raise ValueError(f"'{value}' is not a time zone of the IANA database (America/Sao_Paulo is)")
+        return value
+
+    @field_validator("x_api_url")
+    @classmethod
+    def web_address(cls, value: str) -> str:
+        """Refuse what is not an http address; a trailing slash is dropped."""
+        if not value.startswith(("http://", "https://")):
+            raise ValueError(f"'{value}' must start with https:// or http://")
+        return value.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags (given as arguments) win over the environment, the environment over the file."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE))
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone of local times."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """The `AWS_*` names of the environment, as the object store wants them; empty for a local folder."""
+        if "://" not in self.lake:
+            return {}
+        options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+            options.setdefault("AWS_ALLOW_HTTP", "true")
+        return options
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings, with the flags that were given (None means not given).
+
+    Raises UsageError with one sentence for the first value that does not fit.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"The setting {name} (BEMTEVI_{name.upper()} or '{name}' in {FILE}) is wrong: {message}."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"The settings file {FILE} cannot be read: {error}.") from None

@@ -1,0 +1,1 @@
+"""Layer 1 to layer 2: staging, models, consolidation."""

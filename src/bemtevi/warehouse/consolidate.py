@@ -1,0 +1,213 @@
+"""Consolidation: what is new in layer 1, into every table of layer 2, as one visible step.
+
+Owns what is read, what is replaced and when it becomes visible. A batch touches some UTC hours; for each of
+them the existing rows and the new observations become one row per key, and the hours are replaced. The
+result is the same for any order, repetition or slicing of the messages. Leaves the work to an engine.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from bemtevi import __version__
+from bemtevi.errors import CorruptionError
+from bemtevi.lake.lake import Lake, acquire
+from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.model import WHOLE_PREFIX, Model, Scope, load_models
+from bemtevi.warehouse.run import Run, commit_run, last_run
+
+FACT = "fact_post"
+
+STAGING = "staging"
+"""The application of the transactions that write what staging could not read."""
+
+Clock = Callable[[], datetime]
+
+
+class Consolidation:
+    """Consolidates one lake with one engine. Holds the lake's lock while it is open."""
+
+    def __init__(self, lake: Lake, engine: Engine, batch_bytes: int, clock: Clock) -> None:
+        self._lake = lake
+        self._engine = engine
+        self._batch_bytes = batch_bytes
+        self._clock = clock
+        self._models = load_models()
+
+    def run_new(self) -> Iterator[Run]:
+        """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
+
+        Raises CorruptionError if a check fails: the old content stays.
+        """
+        with acquire(self._lake.lock("consolidate"), "consolidating this lake"):
+            self._check_zone()
+            last = self._restored()
+            raw = self._lake.table(RAW)
+            upto = raw.version()
+            done = -1 if last is None else last.raw_version
+            for files, version in self._batches(done, upto):
+                last = self._step("incremental", files, version, last, None)
+                yield last
+
+    def run_period(self, start: datetime, end: datetime) -> Iterator[Run]:
+        """Make the hours of [start, end) again from all of layer 1 that is consolidated so far."""
+        with acquire(self._lake.lock("consolidate"), "consolidating this lake"):
+            self._check_zone()
+            last = self._restored()
+            if last is None:
+                return
+            files = self._lake.table(RAW).snapshot(last.raw_version).files
+            yield self._step("period", files, last.raw_version, last, (start, end))
+
+    def _check_zone(self) -> None:
+        for model in self._models:
+            self._lake.check_zone(model.definition)
+
+    def _restored(self) -> Run | None:
+        """The last run, with every table brought back to it: a run that was killed leaves no trace."""
+        last = last_run(self._lake)
+        if last is None:
+            for model in self._models:
+                table = self._lake.table(model.definition)
+                if table.version() > 0:
+                    table.restore(0)
+            return None
+        for model in self._models:
+            table = self._lake.table(model.definition)
+            known = last.table_versions.get(model.name, 0)
+            if table.version() > known:
+                table.restore(known)
+                # the restored version is the same content under a new number
+                last = replace(
+                    last,
+                    versions=[entry for entry in last.versions if entry["table"] != model.name]
+                    + [{"table": model.name, "version": table.version()}],
+                )
+        return last
+
+    def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
+        """Files of raw and the version they end at, in batches of bounded bytes."""
+        pinned = self._lake.table(QUARANTINE).transaction(STAGING)
+        files: list[str] = []
+        size = 0
+        for commit in self._lake.table(RAW).commits(done, upto):
+            files += commit.files
+            size += commit.size
+            # a batch whose unreadable messages are already written must end where it ended then
+            if files and (size >= self._batch_bytes or commit.version in (upto, pinned)):
+                yield files, commit.version
+                files, size = [], 0
+
+    def _step(
+        self,
+        kind: str,
+        files: Sequence[str],
+        raw_version: int,
+        last: Run | None,
+        period: tuple[datetime, datetime] | None,
+    ) -> Run:
+        engine = self._engine
+        started_at = self._clock()
+        staged = engine.stage(files, period)
+        if period is None:
+            self._quarantine(staged.unreadable, raw_version)
+            hours = engine.touched_hours()
+        else:
+            hours = [
+                period[0] + timedelta(hours=number)
+                for number in range(int((period[1] - period[0]) / timedelta(hours=1)))
+            ]
+        versions = {} if last is None else dict(last.table_versions)
+        before = after = 0
+        if staged.observations or period is not None:
+            before, after = self._make(versions, hours, again=period is not None)
+            for model in self._models:
+                versions[model.name] = self._write(model, hours, empty=before == 0 and period is None)
+                engine.drop(model.name)
+        engine.drop("observation")
+        run = Run(
+            number=1 if last is None else last.number + 1,
+            kind=kind,
+            started_at=started_at,
+            finished_at=self._clock(),
+            engine=engine.name,
+            program=__version__,
+            unicode=unicodedata.unidata_version,
+            timezone=self._lake.timezone,
+            raw_version=raw_version,
+            messages=staged.messages,
+            observations=staged.observations,
+            posts_before=before,
+            posts_after=after,
+            quarantined=staged.unreadable.num_rows if period is None else 0,
+            hours=len(hours),
+            versions=[{"table": name, "version": version} for name, version in sorted(versions.items())],
+        )
+        commit_run(self._lake, run)
+        return run
+
+    def _make(self, versions: dict[str, int], hours: Sequence[datetime], *, again: bool) -> tuple[int, int]:
+        """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
+        engine = self._engine
+        dates = self._dates(hours)
+        before = after = 0
+        for model in self._models:
+            table = self._lake.table(model.definition)
+            version = versions.get(model.name)
+            if model.scope is Scope.HOURS:
+                files = [] if version is None else table.files(version, "created_date", dates)
+                existing = engine.define_existing(model, files, hours)
+                if again:
+                    engine.define_existing(model, [], hours)
+            else:
+                files = [] if version is None else table.snapshot(version).files
+                existing = engine.define_existing(model, files, None)
+            for name in model.inputs:
+                if name.startswith(WHOLE_PREFIX):
+                    self._define_whole(name.removeprefix(WHOLE_PREFIX), versions, hours)
+            made = engine.make(model)
+            violations = engine.violations(model)
+            if violations:
+                raise CorruptionError(f"{violations[0]}: the run was stopped and changed nothing.")
+            if model.name == FACT:
+                before, after = existing, made
+        return before, after
+
+    def _define_whole(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
+        model = next(model for model in self._models if model.name == name)
+        version = versions.get(name)
+        files = [] if version is None else self._lake.table(model.definition).snapshot(version).files
+        self._engine.define_whole(model, files, hours)
+
+    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
+        """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""
+        table = self._lake.table(model.definition)
+        rows = self._engine.read(model.name)
+        if model.scope is Scope.WHOLE:
+            return table.replace("true", rows)
+        if empty:
+            return table.append(rows)
+        dates = ", ".join(f"'{date}'" for date in self._dates(hours))
+        times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
+        return table.replace(f"created_date in ({dates}) and created_hour in ({times})", rows)
+
+    def _dates(self, hours: Sequence[datetime]) -> list[str]:
+        """The local dates that the hours touch: two for an hour over midnight."""
+        zone = ZoneInfo(self._lake.timezone)
+        last = timedelta(hours=1) - timedelta(microseconds=1)
+        dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
+        return [date.isoformat() for date in sorted(dates)]
+
+    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+        """Write what staging could not read, once for each version of raw."""
+        table = self._lake.table(QUARANTINE)
+        done = table.transaction(STAGING)
+        if unreadable.num_rows and (done is None or done < raw_version):
+            table.append(unreadable, (STAGING, raw_version))

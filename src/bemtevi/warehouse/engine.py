@@ -1,0 +1,72 @@
+"""The contract of an engine: what consolidation asks of DuckDB here and of Spark on a cluster.
+
+Owns the contract. An engine holds relations by name (`observation`, the tables being made) and never decides
+what is read or replaced: that is `consolidate`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+from bemtevi.warehouse.model import Model
+
+
+@dataclass(frozen=True)
+class Staged:
+    """What staging made of some messages."""
+
+    messages: int
+    observations: int
+    unreadable: pa.Table
+    """Rows of `quarantine`: messages that should hold a post and gave none."""
+
+
+class Engine(Protocol):
+    """Runs staging and models on the files of layer 1. Use as a context manager: it holds memory."""
+
+    name: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *raised: object) -> None: ...
+
+    def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
+        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in
+        [first, second)."""
+        ...
+
+    def touched_hours(self) -> list[datetime]:
+        """The UTC hours in which the observed posts were written, ascending."""
+        ...
+
+    def define_existing(self, model: Model, files: Sequence[str], hours: Sequence[datetime] | None) -> int:
+        """Name a table's rows `existing`, so that its model can read them; their number.
+
+        With `hours`, only those hours. No files is a relation without rows.
+        """
+        ...
+
+    def define_whole(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+        """Name `all_<table>`: the rows of the files outside `hours`, and the table just made."""
+        ...
+
+    def make(self, model: Model) -> int:
+        """Run a model on the relations defined and keep the result under its name; its rows."""
+        ...
+
+    def violations(self, model: Model) -> list[str]:
+        """What is wrong with a table just made, as sentences: nulls in the key, keys that repeat."""
+        ...
+
+    def read(self, name: str) -> pa.RecordBatchReader:
+        """The rows of a relation, in the model's order."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget a relation."""
+        ...

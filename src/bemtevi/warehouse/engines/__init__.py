@@ -1,0 +1,34 @@
+"""The engines that run staging and models, one module each behind `warehouse.engine.Engine`.
+
+Owns the choice of the engine by the settings, and what each is told of the rules that are followed.
+"""
+
+from __future__ import annotations
+
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.track import TrackedRule, read_rules
+from bemtevi.settings import Settings
+from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engines.duckdb import DuckDBEngine
+from bemtevi.warehouse.hashtag import extract
+
+
+def open_engine(settings: Settings, lake: Lake) -> Engine:
+    """The engine of the settings, to be used as a context manager."""
+    return DuckDBEngine(
+        timezone=settings.timezone,
+        memory_limit=settings.memory_limit,
+        threads=settings.threads,
+        rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(lake, removed=True)},
+    )
+
+
+def asked_hashtags(rule: TrackedRule) -> list[str]:
+    """The hashtag that every post matched by a rule was matched for; none where it could be another.
+
+    `#a lang:pt` asks for #a; `#a OR #b` and `#a OR word` leave open which it was.
+    """
+    if " OR " in rule.value or "-#" in rule.value:
+        return []
+    found = extract(rule.value)
+    return found if len(found) == 1 else []

@@ -1,0 +1,124 @@
+"""Models: one SQL file a table, whose header is the table's definition.
+
+Owns the reading of those headers and the order in which models run. Leaves the SQL to the engines. A new
+table is one new file in `models/`: found by scanning, no list to edit.
+"""
+
+from __future__ import annotations
+
+import graphlib
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib import resources
+
+import duckdb
+import pyarrow as pa
+
+from bemtevi.lake.definition import Column, TableDefinition
+
+OPEN, CLOSE = "/*\n", "*/\n"
+WHOLE_PREFIX = "all_"
+"""An input `all_<table>` is that table as it will be, whole; without the prefix, what the run touches."""
+
+
+class Scope(StrEnum):
+    """What of a table a run replaces."""
+
+    HOURS = "hours"
+    """The UTC hours (`created_hour`) that the new observations touch."""
+    WHOLE = "whole"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A table of layer 2 and the query that makes it."""
+
+    definition: TableDefinition
+    scope: Scope
+    inputs: tuple[str, ...]
+    order: tuple[str, ...]
+    types: dict[str, str]
+    """The columns' types in the dialect of the models."""
+    sql: str
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.definition.name
+
+    @property
+    def query(self) -> str:
+        """The query with the columns in order and cast to their types."""
+        columns = ", ".join(f'cast("{name}" as {type_}) as "{name}"' for name, type_ in self.types.items())
+        order = f" order by {', '.join(self.order)}" if self.order else ""
+        return f"select {columns} from (\n{self.sql}\n) as made{order}"
+
+
+def staging_files() -> dict[str, str]:
+    """The SQL of every staging file by its name, without the suffix."""
+    folder = resources.files("bemtevi.warehouse") / "staging"
+    return {
+        entry.name.removesuffix(".sql"): entry.read_text(encoding="utf-8")
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)
+        if entry.name.endswith(".sql")
+    }
+
+
+@cache
+def load_models() -> tuple[Model, ...]:
+    """Every model, each after those it reads."""
+    folder = resources.files("bemtevi.warehouse") / "models"
+    models = {
+        name: parse_model(name, entry.read_text(encoding="utf-8"))
+        for entry in folder.iterdir()
+        if (name := entry.name.removesuffix(".sql")) != entry.name
+    }
+    graph = {
+        name: {source for put in model.inputs if (source := put.removeprefix(WHOLE_PREFIX)) in models}
+        for name, model in sorted(models.items())
+    }
+    return tuple(models[name] for name in graphlib.TopologicalSorter(graph).static_order())
+
+
+def parse_model(name: str, text: str) -> Model:
+    """A model from its file. Raises ValueError, naming the file, for a header that does not fit."""
+    if not text.startswith(OPEN) or CLOSE not in text:
+        raise ValueError(f"models/{name}.sql must begin with a header between /* and */.")
+    header_text, sql = text.removeprefix(OPEN).split(CLOSE, 1)
+    try:
+        header = tomllib.loads(header_text)
+        columns: dict[str, dict[str, str | bool]] = header["columns"]
+        types = {column: str(told["type"]) for column, told in columns.items()}
+        arrow = _arrow_types(types)
+        definition = TableDefinition(
+            name=name,
+            layer=2,
+            grain=header["grain"],
+            key=tuple(header["key"]),
+            partition_by=tuple(header.get("partition", ())),
+            columns=tuple(
+                Column(column, arrow[column], str(told["description"]), bool(told.get("private", False)))
+                for column, told in columns.items()
+            ),
+        )
+        return Model(
+            definition=definition,
+            scope=Scope(header["scope"]),
+            inputs=tuple(header["inputs"]),
+            order=tuple(header.get("order", ())),
+            types=types,
+            sql=sql.strip(),
+        )
+    except (tomllib.TOMLDecodeError, KeyError, ValueError, duckdb.Error) as error:
+        raise ValueError(f"The header of models/{name}.sql is wrong: {error}.") from error
+
+
+def _arrow_types(types: dict[str, str]) -> dict[str, pa.DataType]:
+    """The Arrow type of each SQL type, as the engine gives it."""
+    with duckdb.connect() as connection:
+        connection.execute("set timezone = 'UTC'")
+        columns = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in types.items())
+        schema = connection.execute(f"select {columns}").to_arrow_table().schema
+    return {field.name: field.type for field in schema}
