@@ -6,8 +6,10 @@ Owns names, defaults and bounds. Leaves to others what a setting does; nobody el
 from __future__ import annotations
 
 import os
+import re
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -22,6 +24,7 @@ from bemtevi.errors import UsageError
 
 FILE = Path("bemtevi.toml")
 MEBIBYTE = 1024 * 1024
+SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
 
 
 class Settings(BaseSettings):
@@ -33,9 +36,7 @@ class Settings(BaseSettings):
     journal: Path = Field(Path("journal"), description="Local folder of segments not yet in layer 1.")
     timezone: str = Field("America/Sao_Paulo", description="Zone of local times and partitions of layer 2.")
     engine: Literal["duckdb"] = Field("duckdb", description="Engine that consolidates.")
-    memory_limit: Annotated[str, Field(pattern=r"^\d+(\.\d+)?\s*[KMGT]i?B$")] = Field(
-        "1GB", description="Memory that the engine may use before it spills to disk."
-    )
+    memory_limit: str = Field("1GB", description="Memory that the engine may use before it spills to disk.")
     threads: int | None = Field(None, ge=1, description="Threads of the engine; all cores if not set.")
     x_bearer_token: SecretStr | None = Field(None, description="App-only bearer token of X's API v2.")
     x_api_url: str = Field("https://api.x.com", description="Server that speaks X's API.")
@@ -56,6 +57,22 @@ class Settings(BaseSettings):
         """Refuse a zone that the IANA database does not know."""
         if value not in available_timezones():
             raise ValueError(f"'{value}' is not a time zone of the IANA database (America/Sao_Paulo is)")
+        return value
+
+    @field_validator("memory_limit")
+    @classmethod
+    def size(cls, value: str) -> str:
+        """Refuse what is not a size."""
+        if not SIZE.fullmatch(value):
+            raise ValueError(f"'{value}' is no size: write a number and KB, MB, GB or TB, for example 2GB")
+        return value
+
+    @field_validator("lake")
+    @classmethod
+    def named(cls, value: str) -> str:
+        """Refuse an empty name: it would be the folder in which we are called."""
+        if not value.strip():
+            raise ValueError("it is empty: name a folder or s3://bucket/prefix")
         return value
 
     @field_validator("x_api_url")
@@ -104,6 +121,9 @@ def load_settings(**flags: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = "".join(f" ({one} is)" for one in get_close_matches(name, Settings.model_fields, 1))
+            raise UsageError(f"The settings file {FILE} names '{name}', which is no setting{near}.") from None
         message = first["msg"].removeprefix("Value error, ")
         raise UsageError(
             f"The setting {name} (BEMTEVI_{name.upper()} or '{name}' in {FILE}) is wrong: {message}."

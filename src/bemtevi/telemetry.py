@@ -12,8 +12,8 @@ import sys
 import structlog
 
 
-def configure_logging(*, verbose: bool, for_machine: bool) -> None:
-    """Set up the logs of this process. Called once, by the command line."""
+def configure_logging(*, verbose: bool, for_machine: bool, quiet: bool = False) -> None:
+    """Set up the logs of this process. By the command line alone. `quiet`: only warnings."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if for_machine
@@ -25,7 +25,9 @@ def configure_logging(*, verbose: bool, for_machine: bool) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if verbose else logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(
+            logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
+        ),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )

@@ -34,6 +34,18 @@ def test_a_history_is_in_order_unique_and_complete(tmp_path: Path) -> None:
     assert len({message["data"]["text"] for message in messages}) > 800
 
 
+def test_an_edit_comes_soon_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bemtevi.simulate.posts.EDIT", 0.9)
+    path = tmp_path / "h.jsonl"
+    write_history(path, since=UNTIL - timedelta(hours=2), until=UNTIL, count=4_000)
+    chains = [message["data"]["edit_history_tweet_ids"] for message in read_messages(path)]
+    assert sum(len(chain) > 1 for chain in chains) > 100
+    for chain in chains:
+        assert time_of(int(chain[-1])) - time_of(int(chain[0])) < timedelta(minutes=30)
+    followed = [chain[-2] for chain in chains if len(chain) > 1]
+    assert len(followed) == len(set(followed))
+
+
 def test_days_have_a_rhythm_and_bursts(tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl"
     write_history(path, ("a", "b"), since=SINCE, until=UNTIL, count=20_000, bursts=0)
@@ -50,6 +62,11 @@ def test_the_same_seed_gives_the_same_file(tmp_path: Path, name: str) -> None:
     for place in ("one", "two"):
         write_history(tmp_path / place / name, since=SINCE, until=UNTIL, count=700, seed=9)
     assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_packed_file_does_not_tell_when_it_was_made(tmp_path: Path) -> None:
+    write_history(tmp_path / "h.gz", since=SINCE, until=UNTIL, count=1)
+    assert (tmp_path / "h.gz").read_bytes()[4:8] == bytes(4)
 
 
 def test_time_does_not_run_backwards(tmp_path: Path) -> None:

@@ -155,6 +155,17 @@ def test_an_edit_is_a_new_id_in_a_rising_chain(posts: list[dict[str, Any]]) -> N
     assert max(successors.values()) == 1
 
 
+def test_a_version_is_followed_by_one_other_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bemtevi.simulate.posts.EDIT", 0.9)
+    generator = PostGenerator(11)
+    made = [generator.make(NOON + timedelta(milliseconds=number))["data"] for number in range(2_000)]
+    chains = [data["edit_history_tweet_ids"] for data in made]
+    followed = Counter(chain[-2] for chain in chains if len(chain) > 1)
+    assert len(followed) > 200
+    assert max(followed.values()) == 1
+    assert max(map(len, chains)) <= 5
+
+
 def test_people_change_now_and_then(posts: list[dict[str, Any]]) -> None:
     descriptions: dict[str, set[str]] = {}
     for post in posts:

@@ -179,6 +179,8 @@ def test_only_the_rules_that_match_are_hit_in_their_order() -> None:
     rules = {"9": "#b", "3": "#a", "5": "palavra", "4": "#a #c OR #b", "1": "#c"}
     compiled = CompiledRules((name, parse(value)) for name, value in rules.items())
     assert compiled.hits(Subject(message("palavra", tags=("a", "b"))), 1) == ("9", "3", "5", "4")
+    assert compiled.hits(Subject(message(tags=("b",))), 1) == ("9", "4")
+    assert compiled.hits(Subject(message(tags=("a", "c"))), 1) == ("3", "4", "1")
     assert not compiled.by_chance
     assert CompiledRules([("1", parse("#a (#b OR #c sample:10)"))]).by_chance
 

@@ -6,11 +6,13 @@ import sys
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
+import pyarrow as pa
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from bemtevi.cli.app import app, lake_of, out, told
 from bemtevi.cli.times import moment
@@ -19,10 +21,11 @@ from bemtevi.lake.lake import Lake
 from bemtevi.serve import questions, terminal
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.export import FORMATS, write_file
-from bemtevi.serve.questions import Period
+from bemtevi.serve.questions import HashtagAnswer, Period
 from bemtevi.settings import Settings
 
 ROWS_SHOWN = 1000
+NAME_WIDTH = 15
 
 
 class Form(StrEnum):
@@ -44,24 +47,40 @@ def catalog_of(settings: Settings, lake: Lake) -> Catalog:
 def query(
     context: typer.Context,
     sql: Annotated[str, typer.Argument(help="One SELECT, in DuckDB's SQL.")],
-    form: Annotated[Form | None, typer.Option("--format", help="Form of the answer.")] = None,
-    output: Annotated[Path | None, typer.Option(help="File to write; its ending tells the form.")] = None,
+    form: Annotated[
+        Form | None, typer.Option("--format", help="Form of the answer; a table if not given.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(help="File to write; its ending tells the form: .csv, .json, .jsonl, .parquet."),
+    ] = None,
 ) -> None:
-    """Ask in SQL. Tables: fact_post, bridge_post_hashtag, dim_user, dim_hashtag, dim_date, agg_hashtag_hour,
-    run, raw, quarantine, track; and by the names of the case: fact_tweet, dim_user_current."""
+    """Ask in SQL.
+
+    Tables: fact_post, bridge_post_hashtag, dim_user, dim_hashtag, dim_date, agg_hashtag_hour, run, raw,
+    quarantine, track; and by the names of the case: fact_tweet, dim_user_current.
+    """
     settings, lake = lake_of(context)
-    form = form or _form_of(output)
+    form = _form(form, output)
     with catalog_of(settings, lake) as catalog:
+        if catalog.empty:
+            raise UsageError(
+                f"The lake {lake.layout.root} is empty: bring posts with `bemtevi import FILE` or "
+                "`bemtevi listen`, or name another with --lake."
+            )
         rows = catalog.stream(sql)
-        if output is not None:
-            write_file(rows, "csv" if form is Form.TABLE else form.value, output)
-            told().print(f"Written: {output}", markup=False, style="green")
-        elif form is Form.TABLE:
-            terminal.show_table(out(), rows.read_all(), most=ROWS_SHOWN)
-        elif form is Form.PARQUET and sys.stdout.isatty():
-            raise UsageError("Parquet is not for a screen: add --output FILE.parquet.")
-        else:
-            FORMATS[form.value](rows, sys.stdout.buffer)
+        try:
+            if output is not None:
+                write_file(rows, form.value, output)
+                told().print(f"Written: {output}", markup=False, style="green", soft_wrap=True)
+            elif form is Form.TABLE:
+                terminal.show_table(out(), rows.read_all(), most=ROWS_SHOWN)
+            else:
+                FORMATS[form.value](rows, sys.stdout.buffer)
+        except (pa.ArrowException, OverflowError, ValueError) as error:
+            raise UsageError(
+                f"A value of the answer does not fit its form ({error}): cast the column to varchar."
+            ) from None
 
 
 @app.command()
@@ -80,54 +99,86 @@ def hashtag(
     with catalog_of(settings, lake) as catalog:
         tag = questions.find_hashtag(catalog, name)
         period = _period(catalog, tag, settings, since, until)
-        answer: dict[str, Any] = {
-            "hashtag": tag,
-            "since": period.since,
-            "until": period.until,
-            "timezone": settings.timezone,
-            "granularity": period.granularity,
-            "summary": questions.summary(catalog, tag, period).to_pylist()[0],
-            "timeline": questions.timeline(catalog, tag, period, period.granularity),
-            "top_posts": questions.top_posts(catalog, tag, period, limit),
-            "top_authors": questions.top_authors(catalog, tag, period, limit),
-            "languages": questions.languages(catalog, tag, period, limit),
-            "seen_with": questions.seen_with(catalog, tag, period, limit),
-        }
+        answer = questions.about_hashtag(catalog, tag, period, limit)
     if as_json:
-        plain = {
-            name: part.to_pylist() if hasattr(part, "to_pylist") else part for name, part in answer.items()
-        }
+        plain = {**answer.plain(), "timezone": settings.timezone}
         sys.stdout.buffer.write(msgspec.json.encode(plain) + b"\n")
         return
     show_hashtag(out(), answer, settings)
 
 
-def show_hashtag(console: Console, answer: dict[str, Any], settings: Settings) -> None:
+def show_hashtag(console: Console, answer: HashtagAnswer, settings: Settings) -> None:
     """The answer about a hashtag on a terminal."""
-    summary = answer["summary"]
-    since, until = (answer[name].astimezone(settings.zone) for name in ("since", "until"))
-    console.print(f"\n#{terminal.plain(answer['hashtag'])}", style="bold", markup=False)
+    summary = answer.summary
+    since, until = (at.astimezone(settings.zone) for at in (answer.period.since, answer.period.until))
+    console.print(Text(f"#{terminal.plain(answer.hashtag)}", style="bold"))
     console.print(f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} ({settings.timezone})", style="dim")
     if summary["posts"] == 0:
         console.print("No collected post in this period; leave --since away to see all.")
         return
+    number = terminal.number
+    console.print(f"{number(summary['posts'])} posts collected, by {number(summary['authors'])} authors")
     console.print(
-        f"{summary['posts']:,} posts collected, by {summary['authors']:,} authors: "
-        f"{summary['originals']:,} originals, {summary['replies']:,} replies, {summary['quotes']:,} quotes, "
-        f"{summary['reposts']:,} reposts"
+        f"{number(summary['originals'])} originals, {number(summary['replies'])} replies, "
+        f"{number(summary['quotes'])} quotes, {number(summary['reposts'])} reposts\n"
     )
-    counts = answer["timeline"]["posts"].to_pylist()
+    _show_timeline(console, answer)
+    year = since.year != until.year
+    terminal.show_list(
+        console,
+        "Top posts",
+        (">seen", ">reposts", ">likes", "written", "author", "text"),
+        [
+            (
+                post["reposts_seen"],
+                post["reposts"],
+                post["likes"],
+                terminal.short_time(post["created_at_local"], year=year),
+                terminal.cut(terminal.plain(post["username"] or "–"), NAME_WIDTH),
+                post["text"],
+            )
+            for post in answer.top_posts.to_pylist()
+        ],
+    )
+    console.print()
+    terminal.show_beside(
+        console,
+        [
+            (
+                "Who wrote most",
+                (">posts", ">followers", "author"),
+                [(row["posts"], row["followers"], row["username"]) for row in answer.top_authors.to_pylist()],
+            ),
+            (
+                "Languages",
+                (">posts", "language"),
+                [(row["posts"], row["language"]) for row in answer.languages.to_pylist()],
+            ),
+            (
+                "Seen with it",
+                (">posts", ">share", "hashtag"),
+                [(row["posts"], row["share"], "#" + row["hashtag"]) for row in answer.seen_with.to_pylist()],
+            ),
+        ],
+    )
     console.print(
-        f"[cyan]{terminal.sparkline(counts)}[/cyan] a {answer['granularity']}: up to {max(counts):,}\n"
+        "\nseen: collected reposts. reposts, likes: X's counts at the last observation.",
+        style="dim",
     )
-    terminal.show_table(console, answer["top_posts"].drop_columns(["post_id"]), "Top posts")
+
+
+def _show_timeline(console: Console, answer: HashtagAnswer) -> None:
+    """Posts over time, as wide as the terminal, with the times of its ends under it."""
+    times, counts = (answer.timeline[name].to_pylist() for name in ("at", "posts"))
+    line, together = terminal.sparkline(counts, console.width)
+    step = answer.granularity if together == 1 else f"{together} {answer.granularity}s"
+    year = times[0].year != times[-1].year
+    left, right = (terminal.short_time(at, year=year) for at in (times[0], times[-1]))
+    console.print(Text(line, style="cyan"), no_wrap=True, crop=True)
+    console.print(
+        terminal.both_ends(left, f"posts in each {step}", right, console.width), style="dim", highlight=False
+    )
     console.print()
-    terminal.show_table(console, answer["top_authors"].drop_columns(["author_id"]), "Who wrote most")
-    console.print()
-    terminal.show_table(console, answer["languages"], "Languages")
-    console.print()
-    terminal.show_table(console, answer["seen_with"], "Seen with it")
-    console.print("\nCounts of likes and reposts are as of when the post was last observed.", style="dim")
 
 
 @app.command()
@@ -141,16 +192,35 @@ def top(
     settings, lake = lake_of(context)
     until = datetime.now(UTC)
     with catalog_of(settings, lake) as catalog:
+        questions.need_a_run(catalog)
         rows = questions.top_hashtags(catalog, Period(until - timedelta(hours=hours), until), limit)
-        if as_json:
-            sys.stdout.buffer.write(msgspec.json.encode(rows.to_pylist()) + b"\n")
-            return
-        if rows.num_rows == 0:
-            newest = catalog.query("select max(last_seen_at) as at from dim_hashtag")["at"][0].as_py()
-            when = "" if newest is None else f" The newest is of {newest:%Y-%m-%d %H:%M}; widen with --hours."
-            out().print(f"No post with a hashtag in the last {hours:g} hours.{when}")
-            return
-    terminal.show_table(out(), rows)
+        newest = catalog.query("select max(last_seen_at) as at from dim_hashtag")["at"][0].as_py()
+    if as_json:
+        sys.stdout.buffer.write(msgspec.json.encode(rows.to_pylist()) + b"\n")
+    elif rows.num_rows == 0:
+        when = "" if newest is None else f" The newest is of {newest:%Y-%m-%d %H:%M}; widen with --hours."
+        out().print(f"No post with a hashtag in the last {hours:g} hours.{when}")
+    else:
+        show_top(out(), rows, f"Hashtags of the last {hours:g} hours", settings)
+
+
+def show_top(console: Console, rows: pa.Table, title: str, settings: Settings) -> None:
+    """The hashtags of most posts on a terminal."""
+    terminal.show_list(
+        console,
+        title,
+        (">posts", ">authors", ">reposts", "last post", "hashtag"),
+        [
+            (
+                row["posts"],
+                row["authors"],
+                row["reposts"],
+                terminal.short_time(row["last_at"].astimezone(settings.zone), year=False),
+                "#" + (row["spelling"] or row["hashtag"]),
+            )
+            for row in rows.to_pylist()
+        ],
+    )
 
 
 def _period(catalog: Catalog, tag: str, settings: Settings, since: str | None, until: str | None) -> Period:
@@ -167,11 +237,20 @@ def _period(catalog: Catalog, tag: str, settings: Settings, since: str | None, u
     return period
 
 
-def _form_of(output: Path | None) -> Form:
+def _form(form: Form | None, output: Path | None) -> Form:
+    """The form that the flags ask for."""
     if output is None:
-        return Form.TABLE
+        if form is Form.PARQUET and sys.stdout.isatty():
+            raise UsageError("Parquet is not for a screen: add --output FILE.parquet.")
+        return form or Form.TABLE
+    if form is Form.TABLE:
+        raise UsageError("A table is for the screen: for a file choose csv, json, jsonl or parquet.")
+    if form is not None:
+        return form
     ending = output.suffix.lstrip(".").lower()
-    try:
-        return Form(ending)
-    except ValueError:
-        return Form.CSV
+    if ending not in FORMATS:
+        raise UsageError(
+            f"The ending of {output} tells no form: end it in {', '.join('.' + name for name in FORMATS)}, "
+            "or add --format."
+        )
+    return Form(ending)

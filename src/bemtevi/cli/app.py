@@ -5,32 +5,89 @@ Owns the translation of every expected failure into a sentence on standard error
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from bemtevi import __version__
-from bemtevi.errors import BemteviError, StorageError
+from bemtevi.errors import BemteviError, StorageError, UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.serve import terminal
 from bemtevi.settings import Settings, load_settings
 from bemtevi.telemetry import configure_logging
 
+DISK_ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS),
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
+
+
+COMMANDS = ("demo", "track", "listen", "import", "consolidate", "run", "hashtag", "top", "query", "simulate")
+
+
+class InterruptedByPersonError(BemteviError):
+    """Ctrl-C."""
+
+    exit_code = 130  # as a shell tells it: 128 and the number of SIGINT
+
+
+class ReaderGoneError(BemteviError):
+    """Who read our output, `head` for example, has seen enough."""
+
+    exit_code = 0
+
+
+_interrupted = threading.Event()
+
+
+def _on_interrupt(number: int, frame: object) -> None:
+    del number, frame
+    _interrupted.set()
+    raise KeyboardInterrupt
+
+
+class Commands(TyperGroup):
+    """Our commands. Typer would turn Ctrl-C and a closed pipe into exit codes without a word."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order in which a new user needs them."""
+        names = super().list_commands(ctx)
+        return sorted(names, key=lambda name: COMMANDS.index(name) if name in COMMANDS else len(COMMANDS))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the context names."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise ReaderGoneError from None
+        except BaseException as error:
+            # a library that is interrupted may raise an error of its own
+            if isinstance(error, KeyboardInterrupt) or _interrupted.is_set():
+                raise InterruptedByPersonError(
+                    "Interrupted. Nothing is half-written; run the same command again to go on."
+                ) from None
+            raise
+
+
 app = typer.Typer(
     name="bemtevi",
+    cls=Commands,
     help="A hashtag warehouse: listens to hashtags, keeps every post, answers questions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-INTERRUPTED = 130
 
 
 @dataclass
@@ -38,6 +95,8 @@ class Flags:
     """The global flags, before settings are made of them."""
 
     values: dict[str, Any]
+    verbose: bool
+    log_json: bool
 
 
 def out() -> Console:
@@ -57,9 +116,19 @@ def settings_of(context: typer.Context, **flags: Any) -> Settings:
 
 
 def lake_of(context: typer.Context) -> tuple[Settings, Lake]:
-    """The settings and their lake."""
+    """The settings and their lake, which need not exist yet."""
     settings = settings_of(context)
-    return settings, Lake.of(settings)
+    lake = Lake.of(settings)
+    if lake.layout.is_local and Path(settings.lake).exists() and not Path(settings.lake).is_dir():
+        raise UsageError(f"The lake {settings.lake} is a file: name a folder with --lake or BEMTEVI_LAKE.")
+    return settings, lake
+
+
+def only_warnings(context: typer.Context) -> None:
+    """For a command that tells by itself what it does: no logs between, unless they are asked for."""
+    given = context.obj
+    if isinstance(given, Flags):
+        configure_logging(verbose=given.verbose, for_machine=given.log_json, quiet=True)
 
 
 def _version(shown: bool) -> None:
@@ -91,40 +160,61 @@ def flags(
             "timezone": timezone,
             "memory_limit": memory_limit,
             "threads": threads,
-        }
+        },
+        verbose,
+        log_json,
     )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
-    # the modules register their commands on import
-    from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # noqa: F401
-
     try:
-        code = app(arguments, standalone_mode=False)
+        signal.signal(signal.SIGINT, _on_interrupt)
+        # the modules register their commands on import
+        from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # noqa: F401
+
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ?
+        code = app(arguments, prog_name="bemtevi", standalone_mode=False)
+        sys.stdout.flush()
+    except (ReaderGoneError, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = ReaderGoneError.exit_code
     except BemteviError as error:
         _say(str(error))
         code = error.exit_code
-    except click.ClickException as error:
+    except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bemtevi"
-        _say(f"{error.format_message().rstrip('.')}. See `{command} --help`.")
+        sentence = error.format_message().replace("Value error, ", "").rstrip(".")
+        if sentence:  # without arguments the help is already on the screen
+            end = "" if sentence.endswith("?") else "."
+            _say(f"{sentence}{end} See `{command} --help`.")
         code = error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _say("Interrupted. Nothing is half-written; run the same command again to go on.")
-        code = INTERRUPTED
-    except BrokenPipeError:
-        # the reader of a pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+    except (KeyboardInterrupt, typer.Abort):
+        _say("Interrupted before anything was begun.")
+        code = InterruptedByPersonError.exit_code
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in DISK_ERRORS:
             raise
         where = f" ({error.filename})" if error.filename else ""
-        _say(f"The disk refuses to be written{where}: {error.strerror}. Free some space or check the rights.")
+        _say(f"The disk cannot be used{where}: {error.strerror}. Free some space, or check path and rights.")
         code = StorageError.exit_code
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process. A thread that is still inside a library would crash the interpreter as it ends, and an
+    engine that is interrupted would still end its step."""
+    if _interrupted.is_set() or any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say(sentence: str) -> None:
-    told().print(f"bemtevi: {sentence}", markup=False, style="bold red", soft_wrap=True)
+    """The one line of an error; what it quotes may be hostile."""
+    told().print(f"bemtevi: {terminal.plain(sentence)}", markup=False, style="bold red", soft_wrap=True)

@@ -15,8 +15,9 @@ import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bemtevi.cli.app import app, lake_of, out, told
+from bemtevi.cli.background import Background
 from bemtevi.cli.times import interval
-from bemtevi.cli.warehouse import consolidate_regularly
+from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import change_rules, read_rules
@@ -24,9 +25,16 @@ from bemtevi.listen.archive import Report, check, import_file
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.network import Network
 from bemtevi.listen.x import X
+from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
 NETWORKS = ("x",)
+KINDS = {
+    "edit": ("edit", "edits"),
+    "delete": ("deletion", "deletions"),
+    "account": ("about an account", "about accounts"),
+    "system": ("notice", "notices"),
+}
 
 
 @app.command()
@@ -84,12 +92,10 @@ def run(
     settings, lake = lake_of(context)
     pause = interval(every)
     with stop_on_signal(seconds) as stop:
-        done = threading.Thread(
-            target=consolidate_regularly, args=(settings, lake, pause, stop), name="consolidate", daemon=True
-        )
-        done.start()
+        network_of(settings)  # before anything is begun
+        work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
         listen_until(settings, lake, stop)
-        done.join(0.3)  # a run that is cut short leaves no trace
+        work.finish(CUT_SHORT_SECONDS)
 
 
 @app.command("import")
@@ -112,8 +118,9 @@ def import_(
         out().print(sentence(report), markup=False, soft_wrap=True)
     if len(reports) > 1:
         out().print(
-            f"Together: {total.count.messages} messages, {total.posts} posts, "
-            f"{total.count.quarantined} in quarantine.",
+            f"Together: {number(total.count.messages)} messages, {number(total.posts)} posts, "
+            f"{number(total.count.quarantined)} in quarantine.",
+            soft_wrap=True,
         )
 
 
@@ -144,17 +151,21 @@ def sentence(report: Report) -> str:
     name = report.path.name
     count = report.count
     if count.messages == 0:
-        return f"{name}: already imported ({report.known_before} messages); nothing added."
-    parts = [f"{count.messages} messages", f"{report.posts} posts"]
+        return f"{name}: already imported ({number(report.known_before)} messages); nothing added."
+    parts = [f"{number(count.messages)} messages", f"{number(report.posts)} posts"]
     if report.posts != report.distinct_posts:
-        parts.append(f"{report.posts - report.distinct_posts} of them repeated")
+        parts.append(f"{number(report.posts - report.distinct_posts)} of them repeated")
     parts += [
-        f"{number} {kind}" for kind, number in sorted(count.kinds.items()) if kind not in ("post", "page")
+        f"{number(times)} {KINDS.get(kind, (kind, kind))[times != 1]}"
+        for kind, times in sorted(count.kinds.items())
+        if kind not in ("post", "page")
     ]
     if count.quarantined:
-        parts.append(f'{count.quarantined} in quarantine (bemtevi query "select reason from quarantine")')
+        parts.append(
+            f'{number(count.quarantined)} in quarantine (bemtevi query "select reason from quarantine")'
+        )
     if report.known_before:
-        parts.append(f"{report.known_before} were there from an interrupted import")
+        parts.append(f"{number(report.known_before)} were there from an interrupted import")
     if report.skipped:
         parts.append(f"no JSON in {', '.join(report.skipped[:3])}{' …' if len(report.skipped) > 3 else ''}")
     return f"{name}: {', '.join(parts)}."
@@ -170,9 +181,10 @@ def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
     rate = listener.acknowledged / max(time.monotonic() - started, 0.001)
     rest = "" if whole else " The rest waits in the journal and is written at the next start."
     told().print(
-        f"Listened: {listener.acknowledged} messages ({rate:.0f}/s), {count.raw} in layer 1, "
-        f"{count.quarantined} in quarantine.{rest}",
+        f"Listened: {number(listener.acknowledged)} messages ({number(round(rate))}/s), "
+        f"{number(count.raw)} in layer 1, {number(count.quarantined)} in quarantine.{rest}",
         style="green",
+        soft_wrap=True,
     )
 
 

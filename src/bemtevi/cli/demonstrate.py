@@ -10,13 +10,14 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from bemtevi.cli.answers import catalog_of, show_hashtag
-from bemtevi.cli.app import app, out, settings_of
+from bemtevi.cli.answers import catalog_of, show_hashtag, show_top
+from bemtevi.cli.app import app, only_warnings, out, settings_of
+from bemtevi.cli.background import Background
 from bemtevi.cli.collect import import_files, network_of, stop_on_signal
 from bemtevi.cli.collect import sentence as import_sentence
 from bemtevi.cli.simulator import NEEDS_EXTRA
@@ -26,9 +27,11 @@ from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import change_rules
 from bemtevi.listen.listener import Listener
-from bemtevi.serve import questions, terminal
+from bemtevi.serve import questions
 from bemtevi.serve.questions import Period
+from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
+from bemtevi.warehouse.run import Run
 
 MARK = ".bemtevi-demo"
 TOPICS = ("covid19", "vacinação", "SUS")
@@ -49,6 +52,7 @@ def demo(
     except ImportError:
         raise UsageError(NEEDS_EXTRA) from None
     console = out()
+    only_warnings(context)
     _fresh(folder)
     simulation = Simulation(topics=TOPICS, rate=LIVE_RATE, seed=7)
     with stop_on_signal() as stop, running_x(simulation) as server:
@@ -77,7 +81,7 @@ def demo(
         _step(
             console,
             3,
-            f"Listen to a simulated X at {server.url} for {seconds:g} s, consolidate meanwhile",
+            f"Listen for {seconds:g} s to a simulated X ({server.url}), and consolidate",
             "bemtevi run",
         )
         _listen(console, settings, lake, stop, seconds)
@@ -86,7 +90,7 @@ def demo(
             return
         for run in consolidate_once(settings, lake):
             console.print("  " + run_sentence(run), markup=False)
-        _step(console, 4, "Ask", "bemtevi hashtag covid19 --since 7d; bemtevi top --hours 24")
+        _step(console, 4, "Ask", f"bemtevi hashtag {TOPICS[0]} --since 7d --limit 4")
         _answers(console, settings, lake)
     _next(console, folder)
 
@@ -106,64 +110,39 @@ def _fresh(folder: Path) -> None:
 def _listen(console: Console, settings: Settings, lake: Lake, stop: threading.Event, seconds: float) -> None:
     """Listen for a while; the past is consolidated in the same process."""
     end = threading.Event()
-    runs: list[Any] = []
+    runs: list[Run] = []
     listener = Listener(settings, lake, network_of(settings))
-    consolidating = threading.Thread(
-        target=lambda: runs.extend(consolidate_once(settings, lake)), name="consolidate", daemon=True
-    )
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            listener.run(end)
-        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that can show it
-            failure.append(error)
-
-    listening = threading.Thread(target=work, name="listener", daemon=True)
-    listening.start()
-    consolidating.start()
+    listening = Background("listener", lambda: listener.run(end), end)
+    consolidating = Background("consolidate", lambda: runs.extend(consolidate_once(settings, lake)), end)
     deadline = time.monotonic() + seconds
     with console.status("listening …") as status:
-        while time.monotonic() < deadline and not stop.wait(0.25) and listening.is_alive():
-            status.update(f"listening … {listener.acknowledged:,} messages are safe in the journal")
+        while time.monotonic() < deadline and not stop.wait(0.25) and not end.is_set():
+            status.update(f"listening … {number(listener.acknowledged)} messages are safe in the journal")
     end.set()
-    listening.join()
-    if failure:
-        raise failure[0]
-    consolidating.join()
-    console.print(f"  {listener.acknowledged:,} messages heard, {listener.writer.count.raw:,} in layer 1")
+    listening.finish()
+    heard, written = (number(count) for count in (listener.acknowledged, listener.writer.count.raw))
+    console.print(f"  {heard} messages heard, {written} in layer 1")
+    if stop.is_set():
+        return
+    consolidating.finish()
     for run in runs:
         console.print("  " + run_sentence(run), markup=False)
 
 
 def _answers(console: Console, settings: Settings, lake: Lake) -> None:
     until = datetime.now(UTC)
-    period = Period(until - timedelta(days=7), until)
     with catalog_of(settings, lake) as catalog:
         tag = questions.find_hashtag(catalog, TOPICS[0])
-        answer: dict[str, Any] = {
-            "hashtag": tag,
-            "since": period.since,
-            "until": period.until,
-            "granularity": "day",
-            "summary": questions.summary(catalog, tag, period).to_pylist()[0],
-            "timeline": questions.timeline(catalog, tag, period, "hour"),
-            "top_posts": questions.top_posts(catalog, tag, period, 3),
-            "top_authors": questions.top_authors(catalog, tag, period, 3),
-            "languages": questions.languages(catalog, tag, period, 4),
-            "seen_with": questions.seen_with(catalog, tag, period, 4),
-        }
-        answer["granularity"] = "hour"
-        show_hashtag(console, answer, settings)
+        week = Period(until - timedelta(days=7), until)
         console.print()
-        last_day = Period(until - timedelta(hours=24), until)
-        terminal.show_table(
-            console, questions.top_hashtags(catalog, last_day, 5), "Top hashtags of the last 24 hours"
-        )
+        show_hashtag(console, questions.about_hashtag(catalog, tag, week, 4), settings)
+        day = Period(until - timedelta(hours=24), until)
+        console.print("\n  $ bemtevi top --limit 5\n", style="dim")
+        show_top(console, questions.top_hashtags(catalog, day, 5), "Hashtags of the last 24 hours", settings)
 
 
-def _step(console: Console, number: int, what: str, command: str) -> None:
-    console.print(f"\n[bold]{number}. {what}[/bold]")
+def _step(console: Console, place: int, what: str, command: str) -> None:
+    console.print(f"\n[bold]{place}. {what}[/bold]")
     console.print(f"  $ {command}", style="dim", markup=False)
 
 

@@ -59,10 +59,8 @@ def simulate_x(
     )
     try:
         serve(simulation, port=port, ready=_ready)
-    except OSError as error:
-        raise NetworkError(
-            f"The port {port} cannot be used ({error.strerror}): choose another with --port."
-        ) from None
+    except (NetworkError, OSError) as error:
+        raise NetworkError(f"The port {port} cannot be used ({error}): choose another with --port.") from None
 
 
 def _ready(url: str) -> None:

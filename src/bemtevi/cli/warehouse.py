@@ -10,9 +10,12 @@ import structlog
 import typer
 
 from bemtevi.cli.app import app, lake_of, out
+from bemtevi.cli.background import Background
 from bemtevi.cli.times import interval, moment
 from bemtevi.errors import BemteviError, ConflictError, UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.raw import RAW
+from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 from bemtevi.warehouse.consolidate import Consolidation
 from bemtevi.warehouse.engines import open_engine
@@ -20,6 +23,8 @@ from bemtevi.warehouse.run import Run
 
 log = structlog.get_logger()
 HOUR = timedelta(hours=1)
+CUT_SHORT_SECONDS = 0.3
+"""Who stops waits so long for a run to end; one that is cut short leaves no trace."""
 
 
 @app.command()
@@ -38,7 +43,9 @@ def consolidate(
 
         pause = interval(every)
         with stop_on_signal() as stop:
-            consolidate_regularly(settings, lake, pause, stop)
+            work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
+            stop.wait()
+            work.finish(CUT_SHORT_SECONDS)
         return
     period = None
     if start is not None or end is not None:
@@ -50,7 +57,12 @@ def consolidate(
         period = hours(moment(start, settings.zone, now), moment(end, settings.zone, now))
     runs = consolidate_once(settings, lake, period)
     if not runs:
-        out().print("Nothing new in layer 1; the tables are as they were.")
+        empty = not lake.table(RAW).exists()
+        out().print(
+            "Layer 1 is empty: bring posts with `bemtevi import FILE` or `bemtevi listen`."
+            if empty
+            else "Nothing new in layer 1; the tables are as they were."
+        )
     for run in runs:
         out().print(sentence(run), markup=False, soft_wrap=True)
 
@@ -104,11 +116,14 @@ def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop
 
 def sentence(run: Run) -> str:
     """What a run did, in one line."""
-    new = run.posts_after - run.posts_before
+    new, seen, hours = (
+        number(count) for count in (run.posts_after - run.posts_before, run.observations, run.hours)
+    )
     again = "" if run.kind == "incremental" else " (made again)"
-    bad = f", {run.quarantined} messages in quarantine" if run.quarantined else ""
-    rate = run.observations / max(run.seconds, 0.001)
+    bad = f", {number(run.quarantined)} messages in quarantine" if run.quarantined else ""
+    rate = number(round(run.observations / max(run.seconds, 0.001)))
+    unit = "hour" if run.hours == 1 else "hours"
     return (
-        f"Run {run.number}{again}: {run.observations} observations, {new} new posts, {run.hours} hours "
-        f"replaced{bad}; {run.seconds:.1f} s, {rate:.0f} posts/s."
+        f"Run {run.number}{again}: {new} new of {seen} posts, {hours} {unit} written{bad}; "
+        f"{run.seconds:.1f} s, {rate}/s."
     )

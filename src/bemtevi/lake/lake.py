@@ -56,7 +56,7 @@ class Lake:
         """The lock of one kind of work on this lake, for one process at a time on this machine."""
         path = self.layout.lock(name, self.local)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path)
+        return FileLock(path, thread_local=False)
 
 
 def acquire(lock: FileLock, what: str) -> FileLock:

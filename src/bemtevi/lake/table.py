@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
@@ -28,6 +29,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
+from bemtevi import crashpoint
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
@@ -95,24 +97,29 @@ class Table:
         table = self._open(version)
         if table is None:
             return Snapshot(-1, [])
-        return Snapshot(table.version(), table.file_uris())
+        return Snapshot(table.version(), self._addresses(table.file_uris()))
 
-    def files(self, version: int, column: str, values: list[str]) -> list[str]:
-        """The files of a version whose partition `column` is one of `values` (as in the folder names)."""
+    def files(self, version: int, where: str) -> list[str]:
+        """The files of a version that may hold rows satisfying `where` (SQL), told by the log alone."""
         table = self._open(version)
-        if table is None or not values:
+        if table is None:
             return []
         with self._told():
-            return table.file_uris([(column, "in", values)])
+            return self._addresses(table.file_uris(file_pruning_predicate=where))
 
     def read(self, version: int | None = None) -> pa.Table:
         """The whole table. For small ones: lists, runs."""
         table = self._open(version)
         if table is None:
             return self.definition.schema.empty_table()
+        there = {field.name for field in table.schema().fields}
         with self._told():
-            reader = pa.RecordBatchReader.from_stream(table.scan(self.definition.schema.names))
-            return reader.read_all().cast(self.definition.schema)
+            names = [name for name in self.definition.schema.names if name in there]
+            rows = pa.RecordBatchReader.from_stream(table.scan(names)).read_all()
+        for column in self.definition.schema:
+            if column.name not in there:  # made before the definition had it
+                rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
+        return rows.select(self.definition.schema.names).cast(self.definition.schema)
 
     def commits(self, after: int, upto: int) -> Iterator[Commit]:
         """What each version in (after, upto] added, oldest first. Compaction adds nothing.
@@ -162,7 +169,9 @@ class Table:
             raise StorageError(f"There is no table at {self.uri} to restore.")
         with self._told():
             table.restore(version)
-            return table.version()
+            restored = table.version()
+        crashpoint.reach(f"{self.definition.name}.restored")
+        return restored
 
     def _write(
         self,
@@ -172,11 +181,12 @@ class Table:
     ) -> int:
         table = self._open() or self._make()
         known = {field.name for field in table.schema().fields}
-        if not set(self.definition.schema.names) <= known:
+        if set(self.definition.schema.names) != known:
             how["schema_mode"] = "merge"
         commit = CommitProperties(
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )
+        crashpoint.reach(f"{self.definition.name}.committing")
         with self._told():
             write_deltalake(
                 table,
@@ -185,7 +195,9 @@ class Table:
                 commit_properties=commit,
                 **how,
             )
-            return table.version()
+            written = table.version()
+        crashpoint.reach(f"{self.definition.name}.committed")
+        return written
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
         with self._told():
@@ -200,6 +212,10 @@ class Table:
                 f"knows {LAKE_VERSION}): update bemtevi."
             )
         return table
+
+    def _addresses(self, uris: list[str]) -> list[str]:
+        """What the library answers for a local folder is percent-encoded, and no file has that name."""
+        return uris if "://" in self.uri else [unquote(uri) for uri in uris]
 
     def _make(self) -> DeltaTable:
         with self._told():

@@ -2,7 +2,8 @@
 
 Owns the import: a file is known by the hash of its bytes, checked whole before anything is written, and
 written in batches that carry how far they reach, so that an interrupted import goes on where it stopped and
-a repeated one adds nothing. Leaves to `unpack` the packing, to `split` the splitting, to `dialects` the meaning.
+a repeated one adds nothing. Leaves to `unpack` the packing, to `split` the splitting, to `dialects` the
+meaning.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from bemtevi.lake.raw import RAW
 from bemtevi.listen.dialects import EnvelopeReader
 from bemtevi.listen.message import Count, Messages, Origin, commit, committed, shape
 from bemtevi.listen.split import NoMessagesError, split
-from bemtevi.listen.unpack import Advance, CutError, ignore, members
+from bemtevi.listen.unpack import Advance, CutError, ignore, members, printable
 
 BATCH_BYTES = 64 * 1024 * 1024
 BATCH_MESSAGES = 50_000
@@ -47,6 +48,8 @@ def check(path: Path, advance: Advance) -> str:
 
     Raises UsageError for a file that cannot be read or is damaged: nothing of it has been written then.
     """
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no file that can be read twice, as an import must: save it as one.")
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -80,12 +83,13 @@ def import_file(
         done = committed(lake, application)
         post_ids: list[str] = []
         reader = EnvelopeReader()
-        origin = Origin("x", path.name, "archive", digest)
+        origin = Origin("x", printable(path.name), "archive", digest)
         for messages in _batches(path, origin, clock, advance, report):
             upto = messages.sequences[-1] + 1
+            report.known_before = min(upto, max(done, 0))
             if upto <= done:
-                report.known_before = upto
                 continue
+            messages = messages.after(done)
             shaped = shape([messages], reader)
             post_ids += shaped.count.post_ids
             shaped.count.post_ids.clear()

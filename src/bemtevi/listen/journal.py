@@ -21,7 +21,8 @@ import msgspec
 import structlog
 from filelock import FileLock
 
-from bemtevi.errors import StorageError, UsageError
+from bemtevi import crashpoint
+from bemtevi.errors import CorruptionError, StorageError, UsageError
 from bemtevi.lake.lake import acquire
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen import segment
@@ -35,10 +36,15 @@ BUFFER_BYTES = 64 * 1024 * 1024
 
 
 class Identity(msgspec.Struct):
-    """Who writes here and for which lake: segment numbers are counted per listener."""
+    """Who writes here, for which lake, and the first segment number that was never used.
+
+    A number must not come twice: layer 1 would take the second segment for the first. The lake cannot be
+    asked, since one that is away looks like one that is new.
+    """
 
     listener: str
     lake: str
+    next: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,9 +70,16 @@ class Intake:
         self.room = threading.Event()
         self.room.set()
         self.closed = False
+        self.broken = False
+        """The journal's thread has ended: nothing is taken any more."""
 
     def put(self, payload: bytes) -> None:
-        """Hand over one message; returns before it is durable. Waits only if the disk is far behind."""
+        """Hand over one message; returns before it is durable. Waits only if the disk is far behind.
+
+        Raises StorageError when the journal has ended.
+        """
+        if self.broken:
+            raise StorageError("The journal takes no more messages.")
         self._waiting.append((self._clock() // 1000, payload))
         self._bytes_in += len(payload)
         behind = self._bytes_in - self._bytes_out
@@ -74,7 +87,9 @@ class Intake:
             self._wake.set()
             if behind > BUFFER_BYTES:
                 self.room.clear()
-                self.room.wait()
+                # looked at again, since it may have been taken just now
+                if self._bytes_in - self._bytes_out > BUFFER_BYTES and not self.broken:
+                    self.room.wait()
 
     def take(self) -> Messages | None:
         """All that waits, in order; None if nothing does. For the journal's thread."""
@@ -111,14 +126,20 @@ class Journal:
                 f"The journal folder {layout.folder} cannot be made: {error.strerror}; "
                 "choose another with BEMTEVI_JOURNAL."
             ) from None
-        self._lock = acquire(FileLock(layout.lock), f"listening with the journal {layout.folder}")
-        self.listener = self._identify(lake)
-        self._recover()
-        self._next = 0
+        lock = FileLock(layout.lock, thread_local=False)
+        self._lock = acquire(lock, f"listening with the journal {layout.folder}")
+        try:
+            self._identity = self._identify(lake)
+            self._recover()
+        except BaseException:
+            self._lock.release()
+            raise
+        self.listener = self._identity.listener
         self._intakes: list[Intake] = []
         self._wake = threading.Event()
         self._closing = False
-        self.failure: OSError | None = None
+        self._ended = False
+        self.failure: Exception | None = None
         self.acknowledged = 0
         """Messages that this process has made durable."""
         self.sealed = threading.Event()
@@ -127,25 +148,31 @@ class Journal:
 
     def start(self, committed: int) -> None:
         """Begin to take messages. `committed` is the highest segment number that layer 1 has, -1 if none."""
-        self._next = max([committed, *self.layout.segments()], default=-1) + 1
+        self._identity.next = max(self._identity.next, 1 + max([committed, *self.layout.segments()]))
         self._thread.start()
 
     def intake(self, origin: Origin) -> Intake:
         """A way in for a new connection."""
         intake = Intake(origin, self._wake, self._clock)
         self._intakes.append(intake)
+        intake.broken = self._ended
         return intake
 
     def close(self) -> None:
-        """Make all that was put durable, seal it, stop, and let go of the journal."""
+        """Make all that was put durable, seal it and take no more."""
         self._closing = True
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
+
+    def release(self) -> None:
+        """Let go of the journal. Only when nobody moves its segments any more: the next process may."""
         self._lock.release()
 
     def check(self) -> None:
-        """Raise StorageError if the journal's disk has failed."""
+        """Raise StorageError if the journal's disk has failed, and what is a bug of ours as it is."""
+        if self.failure is not None and not isinstance(self.failure, OSError):
+            raise self.failure
         if self.failure is not None:
             raise StorageError(
                 f"The journal {self.layout.folder} cannot be written ({self.failure.strerror}): free some "
@@ -156,23 +183,35 @@ class Journal:
         """Forget a segment that layer 1 has."""
         self.layout.segment(number).unlink(missing_ok=True)
 
-    def _identify(self, lake: str) -> str:
+    def _identify(self, lake: str) -> Identity:
         path = self.layout.identity
         if path.exists():
-            identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+            try:
+                identity = msgspec.json.decode(path.read_bytes(), type=Identity)
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                raise CorruptionError(
+                    f"The file {path} does not say whose journal this is. Keep the folder; choose another "
+                    "BEMTEVI_JOURNAL to go on without it."
+                ) from None
             if identity.lake == lake:
-                return identity.listener
+                return identity
             if self.layout.segments() or self.layout.open_segments():
                 raise UsageError(
                     f"The journal {self.layout.folder} still holds messages for the lake {identity.lake}, "
                     f"not for {lake}: listen once with that lake, or choose another BEMTEVI_JOURNAL."
                 )
         identity = Identity(uuid.uuid4().hex, lake)
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(identity))
-        temporary.replace(path)
+        self._keep(identity)
+        return identity
+
+    def _keep(self, identity: Identity) -> None:
+        temporary = self.layout.identity.with_suffix(".new")
+        with temporary.open("wb") as file:
+            file.write(msgspec.json.encode(identity))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.layout.identity)
         _sync_folder(self.layout.folder)
-        return identity.listener
 
     def _recover(self) -> None:
         """Seal what a killed process left open, without the tail that it never acknowledged."""
@@ -191,9 +230,13 @@ class Journal:
     def _run(self) -> None:
         try:
             self._write()
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001  a thread that ended unseen would lose every post to come
             self.failure = error
+            log.error("journal.failed", error=str(error), kind=type(error).__name__)
+        finally:
+            self._ended = True
             for intake in self._intakes:
+                intake.broken = True
                 intake.room.set()
 
     def _write(self) -> None:
@@ -208,20 +251,28 @@ class Journal:
             batches = self._take()
             if batches:
                 if file is None:
-                    path = self.layout.open_segment(self._next)
+                    path = self.layout.open_segment(self._identity.next)
+                    self._identity.next += 1
+                    self._keep(self._identity)
                     file, opened_at, size = path.open("wb"), time.monotonic(), 0
-                    self._next += 1
+                    _sync_folder(self.layout.folder)
                 for messages in batches:
                     size += file.write(segment.encode(messages))
                 file.flush()
                 os.fdatasync(file.fileno())
                 self.acknowledged += sum(len(messages.payloads) for messages in batches)
+                crashpoint.reach("journal.fsynced")
+                for messages in batches:
+                    log.debug(
+                        "journal.durable", session=messages.origin.session, upto=messages.sequences[-1] + 1
+                    )
             due = time.monotonic() - opened_at >= self._limits.segment_seconds
             if file is not None and (closing or due or size >= self._limits.segment_bytes):
                 file.close()
                 path.rename(self.layout.segment(int(path.stem)))
                 _sync_folder(self.layout.folder)
                 file = None
+                crashpoint.reach("journal.sealed")
                 self.sealed.set()
             if closing and not batches:
                 return

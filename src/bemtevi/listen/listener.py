@@ -29,6 +29,9 @@ log = structlog.get_logger()
 
 WATCH_SECONDS = 2.0
 STOP_SECONDS = 1.5
+READER_SECONDS = 0.5
+"""Of these, for the reader: one that waits for the first answer of a server has nothing to bring."""
+RULES_RETRY_SECONDS = 30.0
 
 
 @dataclass
@@ -56,7 +59,7 @@ class Listener:
         self.writer = Writer(lake, self._journal)
         self.status = Status()
         self._schedule = Schedule()
-        self._failure: BemteviError | None = None
+        self._failure: Exception | None = None
 
     @property
     def acknowledged(self) -> int:
@@ -68,22 +71,26 @@ class Listener:
 
         Raises MissingCredentialError, UsageError, NetworkError or StorageError when only a person can help.
         """
+        until = 0.0
         try:
             self._follow()
             self._journal.start(committed(self._lake, self._journal.listener))
             self.writer.start()
-            connecting = threading.Thread(target=self._connect_loop, args=(stop,), name="reader", daemon=True)
+            connecting = threading.Thread(target=self._read, args=(stop,), name="reader", daemon=True)
             connecting.start()
             try:
                 self._watch(stop)
             finally:
                 stop.set()
+                until = time.monotonic() + STOP_SECONDS
                 self._network.stop()
-                connecting.join(STOP_SECONDS)
+                connecting.join(READER_SECONDS)
         finally:
             self._journal.close()
-        whole = self.writer.stop(STOP_SECONDS)
+            whole = self.writer.stop(max(until - time.monotonic(), 0.1))
+            self._journal.release()
         self.status.state = "stopped"
+        log.info("listener.stopped", read=self.status.received, acknowledged=self.acknowledged)
         failure = self._failure or self.writer.failure
         if failure is not None:
             raise failure
@@ -93,26 +100,40 @@ class Listener:
     def _watch(self, stop: threading.Event) -> None:
         """Follow changes of the list while the connection stands."""
         version = self._lake.table(TRACK).version()
+        again_at = 0.0
         while not stop.wait(WATCH_SECONDS):
             if self.writer.failure is not None or self._journal.failure is not None:
                 return
+            if time.monotonic() < again_at:
+                continue
             try:
                 newest = self._lake.table(TRACK).version()
-                if newest != version:
+                if newest > version:  # a lake that is away has none: that is no change of the list
+                    self._follow(listening=True)
                     version = newest
-                    self._follow()
+            except UsageError as error:
+                version = newest  # asking again would change nothing until the list does
+                log.error("listener.rules_not_synced", error=str(error))
             except BemteviError as error:
-                log.warning("listener.rules_not_synced", error=str(error))
+                again_at = time.monotonic() + RULES_RETRY_SECONDS
+                log.warning("listener.rules_not_synced", error=str(error), retry_seconds=RULES_RETRY_SECONDS)
 
-    def _follow(self) -> SyncResult:
+    def _follow(self, *, listening: bool = False) -> SyncResult:
         rules = [rule for rule in read_rules(self._lake) if rule.network == self._network.name]
-        if not rules:
+        if not rules and not (listening and self._lake.table(TRACK).exists()):
             raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
         result = self._network.sync(rules)
         log.info(
             "listener.rules", added=list(result.added), removed=list(result.removed), foreign=result.foreign
         )
         return result
+
+    def _read(self, stop: threading.Event) -> None:
+        try:
+            self._connect_loop(stop)
+        except Exception as error:  # noqa: BLE001  a thread that ended unseen would be deaf for good
+            self._failure = error
+            stop.set()
 
     def _connect_loop(self, stop: threading.Event) -> None:
         while not stop.is_set():

@@ -39,6 +39,14 @@ class Messages:
     places: Sequence[str] | None = None
     """Where each stood in a file ("line 7"), for the reason of one that cannot be read."""
 
+    def after(self, sequence: int) -> Messages:
+        """Those from this position on."""
+        skip = max(sequence - self.sequences[0], 0)
+        places = None if self.places is None else self.places[skip:]
+        return Messages(
+            self.origin, self.payloads[skip:], self.received_at[skip:], self.sequences[skip:], places
+        )
+
 
 @dataclass
 class Count:
@@ -77,8 +85,11 @@ def shape(batches: Sequence[Messages], reader: EnvelopeReader) -> Shaped:
     for messages in batches:
         envelopes: list[Envelope | None] = []
         failures: list[tuple[int, str]] = []
+        payload_column, bad_bytes = _text(messages.payloads)
         for index, payload in enumerate(messages.payloads):
             try:
+                if index in bad_bytes:
+                    raise UnreadableError("not UTF-8")  # noqa: TRY301  one way for all reasons
                 envelope = reader.read(payload)
             except UnreadableError as error:
                 envelopes.append(None)
@@ -89,11 +100,6 @@ def shape(batches: Sequence[Messages], reader: EnvelopeReader) -> Shaped:
             count.post_ids += envelope.posts
             if envelope.kind == "unknown":
                 failures.append((index, "JSON, but no message that this version knows"))
-        payload_column, bad_bytes = _text(messages.payloads)
-        for index in bad_bytes:
-            if envelopes[index] is not None:
-                envelopes[index] = None
-                failures.append((index, "not UTF-8"))
         good = [index for index, envelope in enumerate(envelopes) if envelope is not None]
         whole = len(good) == len(envelopes)
         if good:
@@ -132,13 +138,13 @@ def committed(lake: Lake, application: str) -> int:
     return -1 if number is None else number
 
 
-def _text(payloads: Sequence[bytes]) -> tuple[pa.Array, list[int]]:
+def _text(payloads: Sequence[bytes]) -> tuple[pa.Array, set[int]]:
     """The payloads as an Arrow string column, and the indexes of those that are not UTF-8 (empty there)."""
     column = pa.array(payloads, pa.binary())
     try:
-        return column.cast(pa.string()), []
+        return column.cast(pa.string()), set()
     except pa.ArrowInvalid:
-        bad = [index for index, payload in enumerate(payloads) if not _is_text(payload)]
+        bad = {index for index, payload in enumerate(payloads) if not _is_text(payload)}
         mended = list(payloads)
         for index in bad:
             mended[index] = b""

@@ -14,6 +14,8 @@ from bemtevi.listen.network import End, Outcome
 
 CONNECTS = 50
 WINDOW_SECONDS = 15 * 60.0
+STOOD_SECONDS = 60.0
+"""A connection that lasted so long stood, though a quiet hashtag gave it no message."""
 
 
 @dataclass
@@ -30,7 +32,8 @@ class Schedule:
 
     def wait(self, outcome: Outcome, now: float, wall: float) -> float:
         """Seconds to wait before the next connect after `outcome`."""
-        if outcome.messages or outcome.end is not self._last:
+        lasted = now - self._connects[-1] if self._connects else 0.0
+        if outcome.messages or lasted >= STOOD_SECONDS or outcome.end is not self._last:
             self._failures = 0
         self._last = outcome.end
         wait = self._by_kind(outcome, wall)
@@ -49,9 +52,10 @@ class Schedule:
                 return min(0.25 * (self._failures + 1), 16.0)
             case End.SERVER_ERROR:
                 return min(5.0 * 2.0**self._failures, 320.0)
-            case End.RATE_LIMITED if outcome.retry_at is not None:
-                return max(outcome.retry_at - wall, 1.0)
+            case End.RATE_LIMITED if outcome.retry_at is not None and self._failures == 0:
+                # X's windows last 15 minutes: a later time is a clock's error, his or ours
+                return min(max(outcome.retry_at - wall, 1.0), WINDOW_SECONDS)
             case End.RATE_LIMITED:
-                return min(60.0 * 2.0**self._failures, 900.0)
+                return min(60.0 * 2.0**self._failures, WINDOW_SECONDS)
             case _:
                 return 0.0

@@ -2,10 +2,11 @@
 
 Owns the format. A segment is a file of blocks, each
 
-    magic (4 bytes) · length of the body (4) · CRC-32 of the body (4) · body
+    magic (4 bytes) · length of the body (4) · CRC-32 of the body (4) · CRC-32 of all these (4) · body
 
 and the body is an Arrow IPC stream of one batch (sequence, received_at, payload) whose schema carries the
-origin. Leaves to `journal` when blocks are written, flushed and dropped.
+origin. The header is checked by itself: a damaged length must not look like the end of the segment. Leaves to
+`journal` when blocks are written, flushed and dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from bemtevi.errors import CorruptionError, StorageError
 from bemtevi.listen.message import Messages, Origin
 
 MAGIC = b"bmt1"
-HEADER = struct.Struct(">4sII")
+HEADER = struct.Struct(">4sIII")
 MAGIC_FAMILY = b"bmt"
 
 
@@ -50,19 +51,20 @@ def encode(messages: Messages) -> bytes:
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(batch)
     body = sink.getvalue()
-    return HEADER.pack(MAGIC, body.size, zlib.crc32(body)) + bytes(body)
+    checksum = zlib.crc32(body)
+    return HEADER.pack(MAGIC, body.size, checksum, _header_checksum(body.size, checksum)) + bytes(body)
 
 
 def decode(path: Path) -> Iterator[Messages]:
-    """The blocks of a segment in order.
+    """The blocks of a sealed segment in order.
 
-    A last block that was cut short was never acknowledged and ends the iteration (see `whole_bytes`).
-    Raises CorruptionError for a block whose bytes are not what was written, StorageError for a segment of a
-    newer version.
+    Raises CorruptionError for a block whose bytes are not what was written, also for one that was cut short:
+    a segment is sealed with whole blocks. Raises StorageError for a segment of a newer version.
     """
     with path.open("rb") as file:
+        end = 0
         for offset, body in _blocks(file, path):
-            del offset
+            end = offset + HEADER.size + len(body)
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
             origin = Origin(**{key.decode(): value.decode() for key, value in table.schema.metadata.items()})
@@ -72,12 +74,14 @@ def decode(path: Path) -> Iterator[Messages]:
                 table["received_at"].to_pylist(),
                 table["sequence"].to_pylist(),
             )
+        if end < path.stat().st_size:
+            raise _damaged(path, end, "the block is cut short")
 
 
 def whole_bytes(path: Path) -> int:
-    """How many bytes of the file are whole blocks; less than its size if the last one was cut short.
+    """How many bytes of an open segment are whole blocks; the rest is one that was never acknowledged.
 
-    Raises as `decode`.
+    Raises as `decode`, but not for a last block that was cut short.
     """
     end = 0
     with path.open("rb") as file:
@@ -93,21 +97,27 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
         header = file.read(HEADER.size)
         if len(header) < HEADER.size:
             return
-        magic, length, checksum = HEADER.unpack(header)
-        if magic != MAGIC:
-            if magic.startswith(MAGIC_FAMILY):
-                raise StorageError(f"The segment {path} was written by a newer bemtevi: update bemtevi.")
-            raise CorruptionError(
-                f"The segment {path} is damaged at byte {offset}: no block begins there. "
-                "Keep the file; move it out of the journal to go on without it."
-            )
+        magic, length, checksum, header_checksum = HEADER.unpack(header)
+        whole = header_checksum == _header_checksum(length, checksum)
+        if magic != MAGIC and magic.startswith(MAGIC_FAMILY) and not whole and offset == 0:
+            raise StorageError(f"The segment {path} was written by a newer bemtevi: update bemtevi.")
+        if magic != MAGIC or not whole:
+            raise _damaged(path, offset, "no block begins there")
         body = file.read(length)
         if len(body) < length:
             return
         if zlib.crc32(body) != checksum:
-            raise CorruptionError(
-                f"The segment {path} is damaged at byte {offset}: the checksum does not fit. "
-                "Keep the file; move it out of the journal to go on without it."
-            )
+            raise _damaged(path, offset, "the checksum does not fit")
         yield offset, body
         offset += HEADER.size + length
+
+
+def _header_checksum(length: int, checksum: int) -> int:
+    return zlib.crc32(struct.pack(">4sII", MAGIC, length, checksum))
+
+
+def _damaged(path: Path, offset: int, what: str) -> CorruptionError:
+    return CorruptionError(
+        f"The segment {path} is damaged at byte {offset}: {what}. "
+        "Keep the file; move it out of the journal to go on without it."
+    )

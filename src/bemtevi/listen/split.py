@@ -14,7 +14,8 @@ import msgspec
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 WHITE = b" \t\r\n"
-TOKEN = re.compile(rb'["\\{}\[\]]')
+TOKEN = re.compile(rb'["\\{}]')
+BETWEEN = WHITE + b",[]"
 
 
 class Piece(NamedTuple):
@@ -34,15 +35,14 @@ def split(chunks: Iterator[bytes]) -> Iterator[Piece]:
     Raises NoMessagesError, before the first message, for what is not JSON at all.
     """
     lines = _lines(chunks)
-    first = next(((number, line) for number, line in lines if line.strip(WHITE)), None)
+    first = next(((number, text) for number, line in lines if (text := _bare(line))), None)
     if first is None:
         return
     number, line = first
-    line = line.removeprefix(BYTE_ORDER_MARK).strip(WHITE)
     if line[:1] not in (b"{", b"["):
         raise NoMessagesError
     if line[:1] == b"{" and not _is_whole(line):
-        second = next(lines, None)
+        second = next((following for following in lines if following[1].strip(WHITE)), None)
         if second is not None and second[1].lstrip(WHITE)[:1] != b"{":
             # a document over several lines; one cut line among whole ones is left to the reader
             yield from _scan(iter([(number, line), second]), lines)
@@ -56,6 +56,11 @@ def split(chunks: Iterator[bytes]) -> Iterator[Piece]:
         line = line.strip(WHITE)
         if line:
             yield from _of_line(number, line)
+
+
+def _bare(line: bytes) -> bytes:
+    """The first line without the white around it, nor the mark that may begin a file."""
+    return line.removeprefix(BYTE_ORDER_MARK).strip(WHITE)
 
 
 def _of_line(number: int, line: bytes) -> Iterator[Piece]:
@@ -93,14 +98,14 @@ def _chain(first: tuple[int, bytes] | None, rest: Iterator[tuple[int, bytes]]) -
 def _is_whole(line: bytes) -> bool:
     try:
         msgspec.json.decode(line, type=msgspec.Raw)
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 
 
 def _scan(*sources: Iterator[tuple[int, bytes]]) -> Iterator[Piece]:
-    """The objects of arrays and documents, found by their braces. A cut end comes as it stands."""
+    """The objects of arrays and documents, found by their braces. A cut end comes as it stands, and so does
+    what stands between objects and is no bracket or comma."""
     depth = 0
     in_string = False
     begun: list[bytes] = []
@@ -120,8 +125,9 @@ def _scan(*sources: Iterator[tuple[int, bytes]]) -> Iterator[Piece]:
                         in_string = False
                 elif sign == b'"':
                     in_string = True
-                elif sign in b"{":
+                elif sign == b"{":
                     if depth == 0:
+                        yield from _between(number, line[start:at])
                         start, begun_at = at, number
                     depth += 1
                 elif sign == b"}" and depth:
@@ -132,5 +138,14 @@ def _scan(*sources: Iterator[tuple[int, bytes]]) -> Iterator[Piece]:
                         start = at + 1
             if depth:
                 begun.append(line[start:])
+            else:
+                yield from _between(number, line[start:])
     if depth:
         yield Piece(begun_at, b"\n".join(begun))
+
+
+def _between(number: int, text: bytes) -> Iterator[Piece]:
+    """What stands between two objects, if it is more than an array's signs."""
+    text = text.strip(BETWEEN)
+    if text:
+        yield Piece(number, text)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import io
+import lzma
 import tarfile
 import tempfile
 import zipfile
@@ -45,6 +46,7 @@ DECODERS: dict[bytes, Callable[[], Decoder]] = {
     b"\x28\xb5\x2f\xfd": lambda: zstandard.ZstdDecompressor().decompressobj(),
 }
 ZIP = b"PK\x03\x04"
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 
 
 class CutError(Exception):
@@ -78,7 +80,7 @@ def _open(name: str, chunks: Chunks) -> Iterator[tuple[str, Chunks]]:
     head, chunks = _peek(chunks)
     for magic, decoder in DECODERS.items():
         if head.startswith(magic):
-            yield from _open(Path(name).stem if "." in name else name, _decompressed(chunks, decoder))
+            yield from _open(name.removesuffix(Path(name).suffix), _decompressed(chunks, decoder))
             return
     if head.startswith(ZIP):
         yield from _zip(name, chunks)
@@ -113,7 +115,11 @@ def _decompressed(chunks: Chunks, new: Callable[[], Decoder]) -> Chunks:
     for chunk in chunks:
         data = chunk
         while data:
-            decoder = decoder or new()
+            if decoder is None:
+                data = data.lstrip(b"\0")  # padding after the last frame
+                if not data:
+                    break
+                decoder = new()
             try:
                 out = decoder.decompress(data)
             except (zlib.error, OSError, EOFError, zstandard.ZstdError) as error:
@@ -122,7 +128,7 @@ def _decompressed(chunks: Chunks, new: Callable[[], Decoder]) -> Chunks:
                 yield out
             data = b""
             if decoder.eof:
-                data = decoder.unused_data.lstrip(b"\0")  # padding after the last frame
+                data = decoder.unused_data
                 decoder = None
     if decoder is not None:
         raise CutError("the packed data ends too early")
@@ -139,27 +145,49 @@ def _zip(name: str, chunks: Chunks) -> Iterator[tuple[str, Chunks]]:
                 for info in archive.infolist():
                     if not info.is_dir():
                         with archive.open(info) as file:
-                            yield from _open(f"{name}!{info.filename}", _read_told(file))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                            yield from _open(f"{name}!{printable(info.filename)}", _read_told(file))
+        except (*DAMAGE, NotImplementedError, RuntimeError) as error:
             raise CutError(f"the zip file is damaged ({error})") from None
 
 
 def _tar(name: str, chunks: Chunks) -> Iterator[tuple[str, Chunks]]:
     try:
-        with tarfile.open(fileobj=io.BufferedReader(_Stream(chunks)), mode="r|") as archive:
+        stream = io.BufferedReader(_Stream(chunks))
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Member) as archive:
             for info in archive:
                 file = archive.extractfile(info) if info.isfile() else None
                 if file is not None:
-                    yield from _open(f"{name}!{info.name}", _read_told(file))
-    except (tarfile.TarError, EOFError) as error:
+                    yield from _open(f"{name}!{printable(info.name)}", _read_told(file))
+        for _ in chunks:  # padding; what it is packed in checks itself at its end
+            pass
+    except DAMAGE as error:
         raise CutError(f"the tar file is damaged ({error})") from None
 
 
 def _read_told(file: IO[bytes]) -> Chunks:
     try:
         yield from _read(file, ignore)
-    except (zipfile.BadZipFile, zlib.error, EOFError, tarfile.TarError) as error:
+    except DAMAGE as error:
         raise CutError(f"a file inside is damaged ({error})") from None
+
+
+def printable(name: str) -> str:
+    """A member's name without the bytes that were not UTF-8: it goes into tables and onto screens."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose header must be whole: by itself, tarfile takes a damaged one for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> _Member:
+        """As in the parent. Raises ReadError for all but a proper header and the mark of the end."""
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]  # typeshed leaves it out
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"no header where one must be: {error}") from None
 
 
 class _Stream(io.RawIOBase):

@@ -7,11 +7,13 @@ carries (listener, segment number), so a segment that was committed but not yet 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 
 import structlog
 
-from bemtevi.errors import BemteviError, ConflictError, CorruptionError, StorageError
+from bemtevi import crashpoint
+from bemtevi.errors import ConflictError, CorruptionError, StorageError
 from bemtevi.lake.lake import Lake
 from bemtevi.listen import message, segment
 from bemtevi.listen.dialects import EnvelopeReader
@@ -30,10 +32,12 @@ class Writer:
     lake: Lake
     journal: Journal
     count: Count = field(default_factory=Count)
-    failure: BemteviError | None = None
+    failure: Exception | None = None
 
     def __post_init__(self) -> None:
         self._stopping = threading.Event()
+        self._deadline = 0.0
+        self._longest = 0.0
         self._reader = EnvelopeReader()
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
 
@@ -42,21 +46,32 @@ class Writer:
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
-        """Write what is sealed, for at most so many seconds; True if nothing is left in the journal."""
+        """Write what is sealed, for at most so many seconds; True if nothing is left in the journal.
+
+        No segment is begun that would take longer than what is left of the time.
+        """
+        self._deadline = time.monotonic() + seconds
         self._stopping.set()
         self.journal.sealed.set()
-        self._thread.join(seconds)
+        if self._thread.ident is not None:
+            self._thread.join(seconds)
         return not self._thread.is_alive() and not self.journal.layout.segments()
 
     def write_sealed(self) -> None:
         """Write every sealed segment now. Raises as `lake.table` and `segment.decode`."""
         for number in self.journal.layout.segments():
+            started = time.monotonic()
+            if self._stopping.is_set() and started + self._longest > self._deadline:
+                return
             batches = list(segment.decode(self.journal.layout.segment(number)))
             shaped = message.shape(batches, self._reader)
             message.commit(self.lake, shaped, (self.journal.listener, number))
+            crashpoint.reach("writer.dropping")
             self.journal.drop(number)
+            crashpoint.reach("writer.dropped")
             shaped.count.post_ids.clear()
             self.count.add(shaped.count)
+            self._longest = max(self._longest, time.monotonic() - started)
             log.debug("writer.committed", segment=number, messages=shaped.count.messages)
 
     def _loop(self) -> None:
@@ -67,17 +82,23 @@ class Writer:
             try:
                 self.write_sealed()
                 attempt = 0
-            except CorruptionError as error:
-                self.failure = error
-                log.error("writer.stopped", error=str(error))
-                return
             except (StorageError, ConflictError) as error:
+                if isinstance(error, CorruptionError):
+                    self._fail(error)
+                    return
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
                 log.warning("writer.storage_away", error=str(error), retry_seconds=wait)
                 if stopping or self._stopping.wait(wait):
                     return
                 continue
+            except Exception as error:  # noqa: BLE001  a thread that ended unseen would fill the disk
+                self._fail(error)
+                return
             if stopping:
                 return
             self.journal.sealed.wait(1.0)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        log.error("writer.stopped", error=str(error), kind=type(error).__name__)

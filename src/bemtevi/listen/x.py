@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+import threading
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -73,6 +75,11 @@ class Stream(tweepy.StreamingClient):  # type: ignore[misc]  # Tweepy has no typ
         self.intake: Intake | None = None
         self.messages = 0
         self.outcome = Outcome(End.CLOSED)
+        self.stopped = threading.Event()
+
+    def on_connect(self) -> None:
+        """Who was told to stop while the connection was being made does not begin to read."""
+        self.running = not self.stopped.is_set()
 
     def on_data(self, raw_data: bytes) -> None:
         """A line, untouched."""
@@ -115,7 +122,7 @@ class X:
     def __init__(self, token: str, api_url: str) -> None:
         self._token = token
         self._api_url = api_url
-        self._stopped = False
+        self._stopped = threading.Event()
         self._adapter: Adapter | None = None
 
     def origin(self, session: str) -> Origin:
@@ -150,6 +157,13 @@ class X:
                 f"X at {self._api_url} cannot be reached ({type(error).__name__}): check the network and "
                 "BEMTEVI_X_API_URL."
             ) from None
+        except (AttributeError, KeyError, TypeError) as error:
+            raise NetworkError(
+                f"What answers at {self._api_url} does not speak X ({type(error).__name__} in its list of "
+                "rules): check BEMTEVI_X_API_URL."
+            ) from None
+        finally:
+            client.session.close()
         return SyncResult(
             tuple(rule.value for rule in missing),
             tuple(rule["value"] for rule in stale),
@@ -158,23 +172,27 @@ class X:
 
     def connect(self, intake: Intake) -> Outcome:
         """One connection to the filtered stream, until it ends."""
-        if self._stopped:
+        if self._stopped.is_set():
             return Outcome(End.STOPPED)
         self._adapter = Adapter(self._api_url)
         stream = Stream(self._token, self._adapter)
-        stream.intake = intake
+        stream.intake, stream.stopped = intake, self._stopped
         stream.filter(**FIELDS)
-        if self._stopped:
+        if self._stopped.is_set():
             return Outcome(End.STOPPED, messages=stream.messages)
         return replace(stream.outcome, messages=stream.messages)
 
     def stop(self) -> None:
         """Close the socket under the reader: Tweepy itself would notice only at the next line."""
-        self._stopped = True
+        self._stopped.set()
         response = self._adapter.response if self._adapter is not None else None
         connection = getattr(getattr(response, "raw", None), "connection", None)
         with contextlib.suppress(OSError, AttributeError):
-            connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            sock: socket.socket = connection.sock  # type: ignore[union-attr]
+            # closed with a reset: else a server that has much to send keeps the connection for a minute, and
+            # refuses the next one
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.shutdown(socket.SHUT_RDWR)
 
     def _existing(self, client: Stream) -> list[dict[str, Any]]:
         rules: list[dict[str, Any]] = []
@@ -204,7 +222,7 @@ def classify(status: int, body: bytes, headers: dict[str, str]) -> Outcome:
     """What an answer other than 200 means. Pure. Source: docs.x.com, response codes and errors."""
     kind, detail = _problem(body)
     reset = {name.lower(): value for name, value in headers.items()}.get("x-rate-limit-reset", "")
-    retry_at = float(reset) if reset.isdigit() else None
+    retry_at = float(reset) if reset.isascii() and reset.isdigit() else None
     if status in (401, 403):
         return Outcome(End.REFUSED, detail or f"HTTP {status}")
     if status == 409 or kind == "RuleConfigurationIssue":
@@ -219,7 +237,7 @@ def _problem(body: bytes) -> tuple[str, str]:
     """The connection issue and the sentence of an error body; empty if it is no JSON (a proxy's page)."""
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return "", ""
     if not isinstance(value, dict):
         return "", ""

@@ -6,7 +6,12 @@ mixes two runs, and the tables of layer 1 as they are. Leaves to `questions` wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, Self
 
@@ -21,8 +26,10 @@ from bemtevi.lake.track import TRACK
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, Run, last_run
 
-READ_ONLY = ("SELECT", "EXPLAIN")
 BATCH_ROWS = 10_000
+EXPLAINED = re.compile(r"\s*explain\s+(?:analyze\s+)?(?P<sql>.*)", re.IGNORECASE | re.DOTALL)
+QUOTED = re.compile(r"'.*'", re.DOTALL)
+UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
 class Catalog:
@@ -34,15 +41,21 @@ class Catalog:
         self._threads = threads
         self.run: Run | None = None
         """The run whose tables are shown; None before the first."""
+        self.empty = True
+        """Whether the lake has no table at all."""
 
     def __enter__(self) -> Self:
         self.run = last_run(self._lake)
+        self._folder = tempfile.mkdtemp(prefix="bemtevi-")
         self._connection = duckdb.connect()
+        self._connection.execute("set temp_directory = ?", [self._folder])
         self._connection.execute("set timezone = ?", [self._lake.timezone])
         self._connection.execute("set memory_limit = ?", [self._memory_limit])
         self._connection.execute("set enable_progress_bar = false")
+        self._connection.execute("set autoinstall_known_extensions = false")  # a question downloads nothing
         if self._threads is not None:
             self._connection.execute("set threads = ?", [self._threads])
+        self._connection.execute("create schema made")
         versions = {} if self.run is None else self.run.table_versions
         for model in load_models():
             files = []
@@ -51,14 +64,18 @@ class Catalog:
                 files = self._lake.table(model.definition).snapshot(versions[model.name]).files
             self._view(model.definition, files)
         for definition in (RAW, QUARANTINE, TRACK, RUN):
-            self._view(definition, self._lake.table(definition).snapshot().files)
+            snapshot = self._lake.table(definition).snapshot()
+            self.empty &= snapshot.version < 0
+            self._view(definition, snapshot.files)
         sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
         for statement in duckdb.extract_statements(sql):
             self._connection.execute(statement.query)
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._connection.close()
+        if KeyboardInterrupt not in raised:  # closing would wait for the step that was interrupted
+            self._connection.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def query(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer to one SELECT, whole. Values are bound as `$name`."""
@@ -69,33 +86,78 @@ class Catalog:
 
         Raises UsageError for SQL that is wrong, that is several statements, or that would write.
         """
-        try:
-            statements = duckdb.extract_statements(sql)
-            kinds = [statement.type.name for statement in statements]
-            if len(kinds) != 1 or kinds[0] not in READ_ONLY:
+        with self._told():
+            if not _only_reads(sql):
                 raise UsageError(
                     "One SELECT is expected; the lake is written by `bemtevi import`, `listen` and "
                     "`consolidate` alone. Use --output to write the answer to a file."
                 )
-            return self._connection.execute(sql, dict(values or {})).to_arrow_reader(BATCH_ROWS)
+            rows = self._connection.execute(sql, dict(values or {})).to_arrow_reader(BATCH_ROWS)
+            twice = [name for name, times in Counter(rows.schema.names).items() if times > 1]
+            if twice:
+                raise UsageError(
+                    f"The answer has several columns named {twice[0]}: tell them apart with `as`."
+                )
+            return pa.RecordBatchReader.from_batches(rows.schema, self._batches(rows))
+
+    def _batches(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        with self._told():
+            yield from rows
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn the engine's errors into one sentence."""
+        try:
+            yield
+        except duckdb.OutOfMemoryException:
+            raise StorageError(
+                f"The question needs more than its {self._memory_limit} of memory: ask for less, or give "
+                "more with --memory-limit."
+            ) from None
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from None
         except duckdb.IOException as error:
-            raise StorageError(f"The lake cannot be read: {str(error).splitlines()[0]}") from None
+            raise StorageError(f"A file cannot be read: {str(error).splitlines()[0]}.") from None
+        except duckdb.ConversionException as error:
+            # it quotes the value that does not fit, which may be what a person wrote
+            message = " ".join(QUOTED.sub("'…'", str(error)).splitlines()[:1])
+            raise UsageError(f"The SQL is wrong. {message}; `try_cast` gives null instead.") from None
         except duckdb.Error as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            unknown = UNKNOWN_TABLE.search(lines[0])
+            if unknown:
+                raise UsageError(
+                    f"There is no table {unknown[1]}; there are {', '.join(self._names())}."
+                ) from None
             raise UsageError(f"The SQL is wrong. {' '.join(lines[:2])}") from None
+
+    def _names(self) -> list[str]:
+        """The tables that may be asked, in the order of the alphabet."""
+        query = "select view_name from duckdb_views() where schema_name = 'main' and not internal order by 1"
+        return [name for (name,) in self._connection.execute(query).fetchall()]
 
     def _view(self, definition: TableDefinition, files: Sequence[str]) -> None:
         """A view of a table; a table without files is empty, a column that its files lack is null."""
-        empty = definition.schema.empty_table()
         name = definition.name
-        self._connection.register(f"{name}_columns", empty)
+        self._connection.register("delivered", definition.schema.empty_table())
+        self._connection.execute(f"create table made.{name} as select * from delivered")
+        self._connection.unregister("delivered")
         if not files:
-            self._connection.execute(f"create or replace view {name} as select * from {name}_columns")
+            self._connection.execute(f"create view {name} as select * from made.{name}")
             return
         names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         columns = ", ".join(f'"{column}"' for column in definition.schema.names)
         self._connection.execute(
-            f"create or replace view {name} as select {columns} from ("
-            f"select * from {name}_columns union all by name "
+            f"create view {name} as select {columns} from ("
+            f"select * from made.{name} union all by name "
             f"select * from read_parquet([{names}], hive_partitioning = true, union_by_name = true))"
         )
+
+
+def _only_reads(sql: str) -> bool:
+    """Whether this is one SELECT, or the EXPLAIN of one: EXPLAIN ANALYZE would run anything."""
+    explained = EXPLAINED.fullmatch(sql)
+    statements = duckdb.extract_statements(explained["sql"] if explained else sql)
+    return [statement.type.name for statement in statements] == ["SELECT"]

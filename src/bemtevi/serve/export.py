@@ -1,14 +1,15 @@
 """Answers as bytes: CSV, JSON, JSON Lines, Parquet.
 
-Owns the forms that other programs read. Post text is hostile: a cell that a spreadsheet would run as a
-formula gets an apostrophe before it (OWASP, CSV injection).
+Owns the forms that other programs read; each reads back to the same values, where the form can hold them.
+Post text is hostile: a cell that a spreadsheet would run as a formula gets an apostrophe before it (OWASP,
+CSV injection), which is the one thing that CSV does not give back.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Iterable
+from datetime import datetime, time
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,20 +19,18 @@ import pyarrow.parquet as pq
 
 from bemtevi.errors import StorageError, UsageError
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+CSV_SPECIAL = frozenset(',"\r\n')
 
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
 
 
 def write_csv(rows: pa.RecordBatchReader, out: IO[bytes]) -> None:
-    """RFC 4180 with a header; lists and structs as JSON."""
-    text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text)
-    writer.writerow(rows.schema.names)
+    """RFC 4180 with a header. Null is nothing, an empty text is `""`; lists and structs are JSON."""
+    out.write(_line(rows.schema.names))
     for batch in rows:
-        for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            writer.writerow([_cell(value) for value in row])
-    text.detach()
+        columns = [column.to_pylist() for column in batch.columns]
+        out.writelines(_line(row) for row in zip(*columns, strict=True))
 
 
 def write_json(rows: pa.RecordBatchReader, out: IO[bytes]) -> None:
@@ -68,23 +67,53 @@ FORMATS: dict[str, Callable[[pa.RecordBatchReader, IO[bytes]], None]] = {
 
 
 def write_file(rows: pa.RecordBatchReader, form: str, path: Path) -> None:
-    """Write an answer to a file: whole, or not at all."""
-    temporary = path.with_name(path.name + ".part")
+    """Write an answer to a file: whole, or not at all. A pipe or a device is written as it is."""
+    special = path.exists() and not path.is_file()
+    target = path if special else path.with_name(path.name + ".part")
     try:
-        with temporary.open("wb") as out:
+        with target.open("wb") as out:
             FORMATS[form](rows, out)
-        temporary.replace(path)
+        if not special:
+            target.replace(path)
     except IsADirectoryError:
         raise UsageError(f"{path} is a folder: give the name of a file.") from None
     except OSError as error:
         raise StorageError(f"The answer cannot be written to {path}: {error.strerror or error}.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        if not special and target.parent.is_dir():
+            target.unlink(missing_ok=True)
 
 
-def _cell(value: Any) -> Any:
-    if isinstance(value, str):
-        return "'" + value if value.startswith(FORMULA_STARTS) else value
-    if isinstance(value, list | dict):
-        return _encode(value).decode()
-    return value
+def _line(values: Iterable[Any]) -> bytes:
+    """One line of CSV; an empty line would be no row, so a lonely null is `""`."""
+    return ((",".join(map(_cell, values)) or '""') + "\r\n").encode()
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    text = written(value)
+    if isinstance(value, str) and text.startswith(FORMULA_STARTS):
+        text = "'" + text
+    if not text or not CSV_SPECIAL.isdisjoint(text):
+        return '"' + text.replace('"', '""') + '"'
+    return text
+
+
+def written(value: Any) -> str:
+    """A value as text that reads back: ISO times, true and false, base64 for bytes, JSON for lists."""
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return value.isoformat(sep=" ")
+        case time():
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case list() | dict() | tuple():
+            return _encode(value).decode()
+        case _:
+            return str(value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 
@@ -32,11 +33,11 @@ class Period:
 
     @property
     def granularity(self) -> str:
-        """The one that gives some tens of points."""
+        """The one that gives some tens or hundreds of points."""
         length = self.until - self.since
         if length <= timedelta(hours=2):
             return "minute"
-        if length <= timedelta(days=4):
+        if length <= timedelta(days=14):
             return "hour"
         if length <= timedelta(days=120):
             return "day"
@@ -54,12 +55,24 @@ POSTS = f"""
 """
 
 
+def need_a_run(catalog: Catalog) -> None:
+    """Raise UsageError if there is nothing to ask yet."""
+    if catalog.run is None:
+        raise UsageError(
+            "Nothing is consolidated yet: bring posts with `bemtevi import FILE` or `bemtevi listen`, then "
+            "run `bemtevi consolidate`."
+        )
+
+
 def find_hashtag(catalog: Catalog, spelling: str) -> str:
     """The folded hashtag that a person means.
 
     Exact first, then without diacritics. Raises UsageError, with the nearest that exist, if there is none.
     """
+    need_a_run(catalog)
     hashtag = fold(spelling)
+    if not hashtag:
+        raise UsageError(f"'{spelling}' is no hashtag: give one such as covid19.")
     rows = catalog.query(
         "select hashtag, hashtag = $hashtag as exact from dim_hashtag "
         "where hashtag = $hashtag or hashtag_plain = $plain order by exact desc, hashtag",
@@ -67,11 +80,6 @@ def find_hashtag(catalog: Catalog, spelling: str) -> str:
     ).to_pylist()
     if rows:
         return str(rows[0]["hashtag"])
-    if catalog.run is None:
-        raise UsageError(
-            "Nothing is consolidated yet: bring posts with `bemtevi import FILE` or `bemtevi listen`, then "
-            "run `bemtevi consolidate`."
-        )
     near = catalog.query(
         "select '#' || hashtag as hashtag from dim_hashtag "
         "order by jaro_winkler_similarity(hashtag, $hashtag) desc, hashtag limit 3",
@@ -80,6 +88,44 @@ def find_hashtag(catalog: Catalog, spelling: str) -> str:
     also = f" Near it: {', '.join(near)}." if near else ""
     raise UsageError(
         f"No collected post has the hashtag #{hashtag}.{also} `bemtevi top` lists what there is."
+    )
+
+
+@dataclass(frozen=True)
+class HashtagAnswer:
+    """What a person wants to know of one hashtag; each table is the answer of the question of its name."""
+
+    hashtag: str
+    period: Period
+    granularity: str
+    summary: dict[str, Any]
+    timeline: pa.Table
+    top_posts: pa.Table
+    top_authors: pa.Table
+    languages: pa.Table
+    seen_with: pa.Table
+
+    def plain(self) -> dict[str, Any]:
+        """For a program: the period as `since` and `until`, each table as a list of objects."""
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "period"}
+        return {**self.period.values} | {
+            name: part.to_pylist() if isinstance(part, pa.Table) else part for name, part in parts.items()
+        }
+
+
+def about_hashtag(catalog: Catalog, hashtag: str, period: Period, limit: int) -> HashtagAnswer:
+    """All of it, of a hashtag as `find_hashtag` gives it; lists of at most `limit` rows."""
+    granularity = period.granularity
+    return HashtagAnswer(
+        hashtag,
+        period,
+        granularity,
+        summary(catalog, hashtag, period).to_pylist()[0],
+        timeline(catalog, hashtag, period, granularity),
+        top_posts(catalog, hashtag, period, limit),
+        top_authors(catalog, hashtag, period, limit),
+        languages(catalog, hashtag, period, limit),
+        seen_with(catalog, hashtag, period, limit),
     )
 
 

@@ -116,7 +116,7 @@ def read_messages(path: Path) -> Iterator[dict[str, Any]]:
             except msgspec.DecodeError:
                 continue
             data = value.get("data") if isinstance(value, dict) else None
-            if isinstance(data, dict) and "id" in data:
+            if isinstance(data, dict) and "id" in data and "text" in data:
                 yield {key: part for key, part in value.items() if key != "matching_rules"}
             elif isinstance(data, list):
                 yield from _messages_of_page(value)
@@ -133,6 +133,8 @@ def _messages_of_page(page: dict[str, Any]) -> Iterator[dict[str, Any]]:
     posts_key = "posts" if "posts" in includes else "tweets"
     posts = {post.get("id"): post for post in includes.get(posts_key, ())}
     for data in page["data"]:
+        if not (isinstance(data, dict) and "id" in data and "text" in data):
+            continue  # a page of users, counts or lists
         references = data.get("referenced_tweets") or data.get("referenced_posts") or ()
         together = [data, *(posts[one["id"]] for one in references if one.get("id") in posts)]
         own: dict[str, list[Any]] = {

@@ -42,10 +42,9 @@ class StreamResponse:
         try:
             headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            # The head goes out at once, not with the first post.
-            await send({"type": "http.response.body", "body": b"", "more_body": True})
             async for chunk in self.chunks():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await asyncio.sleep(0)  # a socket that takes all at once must not keep the others waiting
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except OSError:
             self._world.disconnect(connection, "client")

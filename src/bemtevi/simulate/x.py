@@ -62,7 +62,8 @@ def serve(
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted. Port 0 takes a free one; `ready` is told the URL once it answers."""
-    _Server(simulation or Simulation(), host, port, ready).run_until_stopped()
+    with contextlib.suppress(KeyboardInterrupt):  # the server has stopped by then, as it was asked to
+        _Server(simulation or Simulation(), host, port, ready).run_until_stopped()
 
 
 @dataclass

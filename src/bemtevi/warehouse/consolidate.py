@@ -63,7 +63,10 @@ class Consolidation:
             last = self._restored()
             if last is None:
                 return
-            files = self._lake.table(RAW).snapshot(last.raw_version).files
+            first, second = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
+            # a page has no time of its own: its posts are told apart after staging
+            where = f"event_at is null or (event_at >= {first} and event_at < {second})"
+            files = self._lake.table(RAW).files(last.raw_version, where)
             yield self._step("period", files, last.raw_version, last, (start, end))
 
     def _check_zone(self) -> None:
@@ -156,13 +159,12 @@ class Consolidation:
     def _make(self, versions: dict[str, int], hours: Sequence[datetime], *, again: bool) -> tuple[int, int]:
         """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
         engine = self._engine
-        dates = self._dates(hours)
         before = after = 0
         for model in self._models:
             table = self._lake.table(model.definition)
             version = versions.get(model.name)
             if model.scope is Scope.HOURS:
-                files = [] if version is None else table.files(version, "created_date", dates)
+                files = [] if version is None else table.files(version, self._within(hours))
                 existing = engine.define_existing(model, files, hours)
                 if again:
                     engine.define_existing(model, [], hours)
@@ -194,9 +196,13 @@ class Consolidation:
             return table.replace("true", rows)
         if empty:
             return table.append(rows)
+        return table.replace(self._within(hours), rows)
+
+    def _within(self, hours: Sequence[datetime]) -> str:
+        """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
         dates = ", ".join(f"'{date}'" for date in self._dates(hours))
         times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
-        return table.replace(f"created_date in ({dates}) and created_hour in ({times})", rows)
+        return f"created_date in ({dates}) and created_hour in ({times})"
 
     def _dates(self, hours: Sequence[datetime]) -> list[str]:
         """The local dates that the hours touch: two for an hour over midnight."""

@@ -81,7 +81,7 @@ _CACHED_LENGTH = 32
 def fold(spelling: str) -> str:
     """The key `hashtag`: NFKC, casefold, NFKC, without signs in front and without invisible characters.
 
-    Source: methods, "Hashtags". Turkish ı and i stay apart, accents count, ß is ss. Folding a key changes
+    Turkish ı and i stay apart, accents count, ß is ss. Folding a key changes
     nothing.
     """
     if spelling.isascii():
@@ -97,7 +97,7 @@ def fold(spelling: str) -> str:
 def fold_plain(spelling: str) -> str:
     """The key `hashtag_plain`: `fold`, then no diacritics on Latin and Greek letters, and no letters like ø.
 
-    Source: methods, "Hashtags". Marks elsewhere are part of the letter (й, हिंदी, ガンバ) and stay. The dot
+    Marks elsewhere are part of the letter (й, हिंदी, ガンバ) and stay. The dot
     that İ leaves behind goes too, so that all four Turkish i meet here.
     """
     folded = fold(spelling)

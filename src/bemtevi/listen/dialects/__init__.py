@@ -33,21 +33,28 @@ class EnvelopeReader:
         Raises UnreadableError for bytes that are not one JSON object.
         """
         last = self._dialects[0]
+        unknown: Envelope | None = None
         for dialect in self._dialects:
             try:
                 envelope = dialect.read(payload)
             except msgspec.ValidationError:
                 continue  # JSON, but in another shape
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise UnreadableError(_reason(error)) from None
-            if envelope is not None:
-                if dialect is not last:
-                    self._dialects.remove(dialect)
-                    self._dialects.insert(0, dialect)
-                return envelope
+            if envelope is None:
+                continue
+            if envelope.kind == "unknown":  # its outside only; another may know it whole
+                unknown = unknown or envelope
+                continue
+            if dialect is not last:
+                self._dialects.remove(dialect)
+                self._dialects.insert(0, dialect)
+            return envelope
+        if unknown is not None:
+            return unknown
         try:
             value = msgspec.json.decode(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UnreadableError(_reason(error)) from None
         if not isinstance(value, dict):
             raise UnreadableError(f"JSON, but {type(value).__name__} where an object was expected")
@@ -57,4 +64,6 @@ class EnvelopeReader:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"not UTF-8 at byte {error.start}"
+    if isinstance(error, RecursionError):
+        return "JSON nested too deeply"
     return f"not JSON: {error}"

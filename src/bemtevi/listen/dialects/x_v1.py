@@ -16,16 +16,17 @@ from bemtevi.listen.envelope import Envelope
 NAME = "x_v1"
 NETWORK = "x"
 
-NOTICES = (
-    "limit",
-    "disconnect",
-    "warning",
-    "scrub_geo",
-    "status_withheld",
-    "user_withheld",
-    "friends",
-    "event",
-)
+NOTICES: dict[str, type] = {
+    "limit": dict,
+    "disconnect": dict,
+    "warning": dict,
+    "scrub_geo": dict,
+    "status_withheld": dict,
+    "user_withheld": dict,
+    "friends": list,
+    "target": dict,
+}
+"""The fields by which a notice is known, and their type. An event is known by its `target`."""
 
 
 class Status(msgspec.Struct):
@@ -47,7 +48,7 @@ class Status(msgspec.Struct):
     status_withheld: Any = None
     user_withheld: Any = None
     friends: Any = None
-    event: Any = None
+    target: Any = None
 
 
 _decode = msgspec.json.Decoder(Status).decode
@@ -62,12 +63,12 @@ def read(payload: bytes) -> Envelope | None:
     page = line.statuses if line.statuses is not None else line.results
     if page is not None:
         posts = tuple(key for key in map(_key, page) if key is not None)
-        return Envelope(NAME, NETWORK, "page" if posts else "unknown", posts=posts)
+        return Envelope(NAME, NETWORK, "page" if posts or not page else "unknown", posts=posts)
     if isinstance(line.delete, dict):
         status = line.delete.get("status")
         gone = status.get("id_str") or status.get("id") if isinstance(status, dict) else None
-        return Envelope(NAME, NETWORK, "delete", None if gone is None else str(gone))
-    if any(getattr(line, notice) is not None for notice in NOTICES):
+        return Envelope(NAME, NETWORK, "delete", str(gone) if isinstance(gone, str | int) else None)
+    if any(isinstance(getattr(line, notice), kind) for notice, kind in NOTICES.items()):
         return Envelope(NAME, NETWORK, "system")
     return None
 
@@ -78,4 +79,4 @@ def _key(status: Status) -> str | None:
         return None
     if status.id_str is not None:
         return status.id_str
-    return str(status.id) if isinstance(status.id, int) else None
+    return str(status.id) if type(status.id) is int else None

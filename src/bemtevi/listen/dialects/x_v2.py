@@ -1,6 +1,6 @@
 """X API v2: stream lines, pages of search and lookup, notices. Both spellings of August 2026.
 
-Owns the envelope of this dialect. Sources: docs/protocol notes in the ADRs; X's OpenAPI description 2.166
+Owns the envelope of this dialect. Source: X's OpenAPI description 2.166
 (`edit_history_tweet_ids`) and 2.167 (`edit_history_post_ids`).
 """
 
@@ -18,6 +18,7 @@ NETWORK = "x"
 SNOWFLAKE_EPOCH = 1288834974657
 """Milliseconds at which X's ids begin to carry the time: (id >> 22) + epoch."""
 FIRST_SNOWFLAKE = 29_700_859_247
+LONGEST_ID = 19
 
 
 class Post(msgspec.Struct):
@@ -49,19 +50,8 @@ def read(payload: bytes) -> Envelope | None:
     if isinstance(data, Post):
         if data.id is None or data.text is None:
             return Envelope(NAME, NETWORK, "unknown")
-        key = str(data.id)
         history = data.edit_history_post_ids or data.edit_history_tweet_ids
-        version = 1 + history.index(key) if isinstance(history, list) and key in history else 1
-        return Envelope(
-            NAME,
-            NETWORK,
-            "edit" if version > 1 else "post",
-            key,
-            str(version),
-            event_at(key),
-            _tags(line.matching_rules),
-            (key,),
-        )
+        return of_post(NAME, str(data.id), history, line.matching_rules)
     if isinstance(data, list):
         posts = tuple(
             str(post.id)
@@ -74,9 +64,17 @@ def read(payload: bytes) -> Envelope | None:
     return None
 
 
+def of_post(dialect: str, key: str, history: Any, matching_rules: Any) -> Envelope:
+    """The envelope of a message that is one post. `history` is the ids of its versions, oldest first."""
+    version = 1 + history.index(key) if isinstance(history, list) and key in history else 1
+    kind = "edit" if version > 1 else "post"
+    tags = _tags(matching_rules)
+    return Envelope(dialect, NETWORK, kind, key, str(version), event_at(key), tags, (key,))
+
+
 def event_at(key: str) -> int | None:
     """The time in an id, in microseconds; None for ids older than November 2010."""
-    if not key.isascii() or not key.isdigit():
+    if not key.isascii() or not key.isdigit() or len(key) > LONGEST_ID:
         return None
     number = int(key)
     if number < FIRST_SNOWFLAKE or number >= 1 << 63:
@@ -88,5 +86,5 @@ def _tags(matching_rules: Any) -> tuple[str, ...]:
     """The rules' tags; a rule without one is named by its id."""
     if not isinstance(matching_rules, list):
         return ()
-    rules = [rule for rule in matching_rules if isinstance(rule, dict)]
-    return tuple(str(rule.get("tag") or rule.get("id") or "") for rule in rules)
+    names = [rule.get("tag") or rule.get("id") for rule in matching_rules if isinstance(rule, dict)]
+    return tuple(str(name) for name in names if isinstance(name, str | int))

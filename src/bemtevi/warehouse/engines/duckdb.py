@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 import pyarrow as pa
 
-from bemtevi.errors import BemteviError, StorageError
+from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE
 from bemtevi.warehouse import hashtag
 from bemtevi.warehouse.engine import Staged
@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 COMMON = ("functions", "observation")
 """Staging files that are no dialect."""
 
+NO_DIALECT = "x_v2"
+"""Reads nothing from messages of a dialect that this version cannot stage."""
+
+_REASONS = {
+    "stage": "'staging' as stage",
+    "reason": "'no post with an id, a text and a time' as reason",
+    "payload": "encode(payload) as payload",
+}
+_QUARANTINE_COLUMNS = ", ".join(_REASONS.get(name, name) for name in QUARANTINE.schema.names)
+
 READABLE_KINDS = "('post', 'edit', 'page')"
 BATCH_ROWS = 20_000
+FILES_AT_ONCE = 4
 
 
 class DuckDBEngine:
@@ -78,61 +89,70 @@ class DuckDBEngine:
 
     def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
         """Make `observation`; see the contract."""
-        with self._told():
-            # a page may hold posts of any time: only single posts are told apart by the envelope
-            within = (
-                f"created_at >= {_literal(hours[0])} and created_at < {_literal(hours[1])}"
-                if hours
-                else "true"
-            )
-            source = f"select * from {_parquet(files)}"
-            if hours:
-                source += f" where event_at is null or {within.replace('created_at', 'event_at')}"
-            self._connection.execute(f"create or replace temp view delivered as {source}")
-            return self._stage_delivered(within)
-
-    def _stage_delivered(self, within: str) -> Staged:
-        run = self._connection.execute
-        dialects = {row[0] for row in run("select distinct dialect from delivered").fetchall()}
-        selects: list[str] = []
-        for dialect in sorted(dialects - set(COMMON)):
-            if dialect not in self._staging:
-                continue  # kept in raw for a version that knows it; reported as unreadable below
-            *prelude, last = duckdb.extract_statements(self._staging[dialect])
-            for statement in prelude:
-                run(statement.query)
-            view = f"staged_{dialect}"
-            run(
-                f"create or replace temp view {view} as with message as "
-                f"(select * from delivered where dialect = '{dialect}') select * from ({last.query})"
-            )
-            selects.append(f"select * from {view}")
-        if not selects:
-            raise BemteviError("None of the messages is in a dialect that this version can stage.")
-        run(f"create or replace temp view staged_rows as {' union all by name '.join(selects)}")
-        *steps, last = duckdb.extract_statements(self._staging["observation"])
-        for step in steps:
-            run(step.query)
-        run(f"create or replace temp table observation as select * from ({last.query}) where {within}")
-        columns = ", ".join(
-            f"'staging' as {name}"
-            if name == "stage"
-            else f"'no post with an id, a text and a time' as {name}"
-            if name == "reason"
-            else f"cast(payload as blob) as {name}"
-            if name == "payload"
-            else name
-            for name in QUARANTINE.schema.names
+        within = (
+            f"created_at >= {_literal(hours[0])} and created_at < {_literal(hours[1])}" if hours else "true"
         )
-        unreadable = run(
-            f"select {columns} from delivered where kind in {READABLE_KINDS} and not exists ("
-            "select 1 from staged where staged.session = delivered.session "
-            "and staged.sequence = delivered.sequence) order by session, sequence"
-        ).to_arrow_table()
+        # a page may hold posts of any time: only single posts are told apart by the envelope
+        likely = f"event_at is null or {within.replace('created_at', 'event_at')}" if hours else "true"
+        run = self._connection.execute
+        messages = 0
+        with self._told():
+            run("drop table if exists observation")
+            run("drop table if exists unread")
+            # a few files at a time: what is between the JSON and the observation is several times as large
+            for start in range(0, len(files), FILES_AT_ONCE):
+                group = files[start : start + FILES_AT_ONCE]
+                run(
+                    f"create or replace temp view delivered as select * from {_parquet(group)} where {likely}"
+                )
+                kinds = run("select dialect, count(*) from delivered group by 1 order by 1").fetchall()
+                for dialect, number in kinds:
+                    messages += number
+                    self._stage_dialect(dialect, within)
+            if not self._has("observation"):
+                self._stage_dialect(NO_DIALECT, "false")
+            unreadable = run("select * from unread order by session, sequence").to_arrow_table()
+        return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
+
+    def _stage_dialect(self, dialect: str, within: str) -> None:
+        """Add what the messages of one dialect in `delivered` hold to `observation` and `unread`."""
+        run = self._connection.execute
+        # a dialect without staging is kept in raw for a version that has it, and told as unreadable
+        known = dialect in self._staging and dialect not in COMMON
+        run(f"create or replace temp view message as select * from delivered where dialect = '{dialect}'")
+        *prelude, staging = duckdb.extract_statements(self._staging[dialect if known else NO_DIALECT])
+        *fold, observe = duckdb.extract_statements(self._staging["observation"])
+        for statement in prelude:
+            run(statement.query)
+        run(f"create or replace temp view staged_rows as {staging.query}")
+        for statement in fold:
+            run(statement.query)
+        self._add("observation", f"select * from ({observe.query}) where {within}")
+        run(
+            f"create or replace temp table without as select session, sequence from message "
+            f"where kind in {READABLE_KINDS} except select session, sequence from staged "
+            "where post_id is not null and created_at is not null"
+        )
+        # most often there is none, and then the payloads are not read again
+        where = "(session, sequence) in (select (session, sequence) from without)"
+        self._add(
+            "unread",
+            f"select {_QUARANTINE_COLUMNS} from message where {where if self._count('without') else 'false'}",
+        )
         run("drop table staged")
-        (messages,) = run("select count(*) from delivered").fetchone() or (0,)
-        (observations,) = run("select count(*) from observation").fetchone() or (0,)
-        return Staged(messages, observations, unreadable.cast(QUARANTINE.schema))
+
+    def _add(self, name: str, rows: str) -> None:
+        """Add rows to a temporary table, which the first rows make."""
+        how = f"insert into {name} by name" if self._has(name) else f"create temp table {name} as"
+        self._connection.execute(f"{how} {rows}")
+
+    def _has(self, name: str) -> bool:
+        query = "select 1 from duckdb_tables() where table_name = ?"
+        return self._connection.execute(query, [name]).fetchone() is not None
+
+    def _count(self, name: str) -> int:
+        row = self._connection.execute(f"select count(*) from {name}").fetchone()
+        return int(row[0]) if row else 0
 
     def touched_hours(self) -> list[datetime]:
         """See the contract."""
@@ -146,8 +166,7 @@ class DuckDBEngine:
             self._connection.execute(
                 f"create or replace temp view existing as {_rows(model, files)} where {where}"
             )
-            row = self._connection.execute("select count(*) from existing").fetchone()
-        return int(row[0]) if row else 0
+            return self._count("existing")
 
     def define_whole(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
         """See the contract."""
@@ -160,8 +179,7 @@ class DuckDBEngine:
         """See the contract."""
         with self._told():
             self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
-        row = self._connection.execute(f"select count(*) from {model.name}").fetchone()
-        return int(row[0]) if row else 0
+        return self._count(model.name)
 
     def violations(self, model: Model) -> list[str]:
         """See the contract."""

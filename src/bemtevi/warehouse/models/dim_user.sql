@@ -51,7 +51,7 @@ candidate as (
     author.post_count as post_count,
     author.listed_count as listed_count,
     author.created_at as created_at,
-    author.created_at_local as created_at_local,
+    local_time(author.created_at) as created_at_local,
     observed_at as first_seen_at,
     observed_at
   from seen

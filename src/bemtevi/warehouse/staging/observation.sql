@@ -6,11 +6,7 @@
 
 create or replace temp table staged as
 select
-  * exclude (found, matched, authors),
-  list_transform(
-    authors,
-    lambda a: struct_insert(a, created_at_local := a.created_at at time zone getvariable('timezone'))
-  ) as authors,
+  * exclude (found, matched),
   authors[list_position(list_transform(authors, lambda a: a.author_id), author_id)] as author,
   list_transform(
     list_concat(
@@ -21,12 +17,11 @@ select
       )
     ),
     lambda f: {
-      'hashtag': hashtag_fold(f.spelling), 'spelling': ltrim(f.spelling, '#＃'), 'matched_by': f.matched_by
+      'hashtag': folded(f.spelling), 'spelling': ltrim(f.spelling, '#＃'), 'matched_by': f.matched_by
     }
   ) as tags,
-  created_at at time zone getvariable('timezone') as created_at_local
-from staged_rows
-where created_at is not null;
+  local_time(created_at) as created_at_local
+from staged_rows;
 
 select
   network,
@@ -34,9 +29,11 @@ select
   created_at,
   created_at_local,
   created_at_local::date as created_date,
-  date_trunc('hour', created_at) as created_hour,
-  (date_diff('minute', (created_at at time zone 'UTC'), created_at_local))::integer as utc_offset,
-  replace(replace(replace(text, '&lt;', '<'), '&gt;', '>'), '&amp;', '&') as text,
+  make_timestamptz(epoch_us(created_at) - epoch_us(created_at) % 3600000000) as created_hour,
+  ((epoch_us(created_at_local) - epoch_us(created_at)) // 60000000)::integer as utc_offset,
+  case when contains(text, '&')
+    then replace(replace(replace(text, '&lt;', '<'), '&gt;', '>'), '&amp;', '&') else text
+  end as text,
   language_raw,
   case language_raw
     when 'iw' then 'he' when 'in' then 'id' when 'ji' then 'yi' when 'zh-CN' then 'zh-Hans' when 'zh-TW' then 'zh-Hant'
@@ -70,8 +67,8 @@ select
   authors,
   list_filter(
     tags,
-    lambda tag, position: list_position(list_transform(tags, lambda other: other.hashtag), tag.hashtag) = position
-      and tag.hashtag <> ''
+    lambda tag, position: tag.hashtag <> ''
+      and list_position(list_transform(tags, lambda other: other.hashtag), tag.hashtag) = position
   ) as hashtags,
   observed_at,
   md5(concat_ws(
@@ -83,3 +80,5 @@ select
   sequence,
   item
 from staged
+-- not in the first step: there the planner would parse the JSON once more to decide
+where post_id is not null and created_at is not null

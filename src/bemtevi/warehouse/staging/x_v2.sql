@@ -1,41 +1,10 @@
 -- X API v2: stream lines (`data` is one post), pages (`data` is a list). Input: `message`. Output: one row
 -- for each delivered post, with the columns of `observation.sql`'s input.
 --
--- X renamed fields in its description of August 2026 (2.167); both spellings are read. A field of another
--- type than told is null, never an error. Only what `data` holds was delivered; what `includes` holds
--- enriches it.
+-- Only what `data` holds was delivered; what `includes` holds enriches it. The shape of a post and what is made
+-- of it are in `functions.sql`.
 
-set variable x_v2_entities = '{"hashtags":[{"tag":"VARCHAR"}],"urls":[{"url":"VARCHAR"}],"mentions":[{"username":"VARCHAR"}]}';
-
-set variable x_v2_note = '{"text":"VARCHAR","entities":' || getvariable('x_v2_entities') || '}';
-
-set variable x_v2_post = '{
-  "id":"VARCHAR","text":"VARCHAR","created_at":"VARCHAR","author_id":"VARCHAR","username":"VARCHAR",
-  "lang":"VARCHAR","source":"VARCHAR","conversation_id":"VARCHAR","in_reply_to_user_id":"VARCHAR",
-  "possibly_sensitive":"BOOLEAN",
-  "public_metrics":{"retweet_count":"BIGINT","repost_count":"BIGINT","reply_count":"BIGINT","like_count":"BIGINT",
-    "quote_count":"BIGINT","bookmark_count":"BIGINT","impression_count":"BIGINT"},
-  "entities":' || getvariable('x_v2_entities') || ',
-  "note_tweet":' || getvariable('x_v2_note') || ',"note_post":' || getvariable('x_v2_note') || ',
-  "referenced_tweets":[{"type":"VARCHAR","id":"VARCHAR"}],"referenced_posts":[{"type":"VARCHAR","id":"VARCHAR"}],
-  "edit_history_tweet_ids":["VARCHAR"],"edit_history_post_ids":["VARCHAR"],
-  "geo":{"place_id":"VARCHAR"}}';
-
-set variable x_v2_included = '{"id":"VARCHAR","text":"VARCHAR","author_id":"VARCHAR",
-  "entities":' || getvariable('x_v2_entities') || ',
-  "note_tweet":' || getvariable('x_v2_note') || ',"note_post":' || getvariable('x_v2_note') || '}';
-
-set variable x_v2_rest = '
-  "includes":{
-    "users":[{"id":"VARCHAR","username":"VARCHAR","name":"VARCHAR","description":"VARCHAR","location":"VARCHAR",
-      "url":"VARCHAR","verified":"BOOLEAN","verified_type":"VARCHAR","protected":"BOOLEAN","created_at":"VARCHAR",
-      "profile_image_url":"VARCHAR",
-      "public_metrics":{"followers_count":"BIGINT","following_count":"BIGINT","tweet_count":"BIGINT",
-        "post_count":"BIGINT","listed_count":"BIGINT"}}],
-    "tweets":[' || getvariable('x_v2_included') || '],"posts":[' || getvariable('x_v2_included') || '],
-    "places":[{"id":"VARCHAR","full_name":"VARCHAR","country_code":"VARCHAR"}]},
-  "__twarc":{"retrieved_at":"VARCHAR"}}';
-
+create or replace temp view x_v2_delivered as
 with line as (
   select
     session, sequence, path, received_at, matched,
@@ -57,113 +26,14 @@ paged as (
     coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.places as places,
     j.__twarc.retrieved_at as retrieved_at
   from page
-),
-delivered as (
-  select
-    session, sequence, 0 as item, path, received_at, matched, j.data as post, j.includes.users as users,
-    coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.places as places,
-    j.__twarc.retrieved_at as retrieved_at
-  from line
-  union all by name
-  -- a page may hold users or lists beside posts; a line was looked at on arrival
-  select * from paged where post.id is not null and post.text is not null and post.username is null
-),
-referring as (
-  select
-    *,
-    coalesce(post.referenced_tweets, post.referenced_posts) as refs,
-    coalesce(post.note_tweet, post.note_post) as note,
-    coalesce(post.edit_history_tweet_ids, post.edit_history_post_ids) as history
-  from delivered
-),
-referred as (
-  select
-    *,
-    list_filter(refs, lambda r: r.type = 'retweeted')[1].id as reposted_id,
-    list_filter(refs, lambda r: r.type = 'quoted')[1].id as quoted_id,
-    list_filter(refs, lambda r: r.type = 'replied_to')[1].id as replied_id
-  from referring
-),
-joined as (
-  select
-    *,
-    list_filter(included, lambda p: p.id = coalesce(reposted_id, quoted_id))[1] as reference,
-    list_filter(users, lambda u: u.id = post.author_id)[1] as author
-  from referred
 )
 select
-  'x' as network,
-  post.id as post_id,
-  coalesce(
-    try_cast(post.created_at as timestamptz),
-    make_timestamp_ms((try_cast(post.id as bigint) >> 22) + 1288834974657)::timestamptz
-  ) as created_at,
-  case
-    when reposted_id is not null then coalesce(
-      coalesce(reference.note_tweet, reference.note_post).text, reference.text, post.text)
-    else coalesce(note.text, post.text)
-  end as text,
-  post.lang as language_raw,
-  post.source as client,
-  case
-    when reposted_id is not null then 'repost' when quoted_id is not null then 'quote'
-    when replied_id is not null then 'reply' else 'original'
-  end as type,
-  post.conversation_id,
-  replied_id as in_reply_to_post_id,
-  post.in_reply_to_user_id as in_reply_to_author_id,
-  coalesce(reposted_id, quoted_id) as referenced_post_id,
-  reference.author_id as referenced_author_id,
-  history[list_position(history, post.id) - 1] as edited_from,
-  coalesce(post.public_metrics.repost_count, post.public_metrics.retweet_count) as repost_count,
-  post.public_metrics.reply_count,
-  post.public_metrics.like_count,
-  post.public_metrics.quote_count,
-  post.public_metrics.bookmark_count,
-  post.public_metrics.impression_count,
-  post.possibly_sensitive,
-  post.geo.place_id,
-  list_filter(places, lambda p: p.id = post.geo.place_id)[1].full_name as place_name,
-  list_filter(places, lambda p: p.id = post.geo.place_id)[1].country_code as country_code,
-  post.author_id,
-  list_transform(
-    list_filter(users, lambda u: u.id = post.author_id or u.id = reference.author_id),
-    lambda u: {
-      'author_id': u.id, 'username': u.username, 'name': u.name, 'description': u.description,
-      'location': u.location, 'url': u.url, 'verified': u.verified, 'verified_type': u.verified_type,
-      'protected': u.protected, 'image_url': u.profile_image_url,
-      'created_at': try_cast(u.created_at as timestamptz),
-      'follower_count': u.public_metrics.followers_count,
-      'following_count': u.public_metrics.following_count,
-      'post_count': coalesce(u.public_metrics.post_count, u.public_metrics.tweet_count),
-      'listed_count': u.public_metrics.listed_count
-    }
-  ) as authors,
-  list_concat(
-    list_transform(post.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'entity'}),
-    list_transform(note.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'long text'}),
-    case when post.entities.hashtags is null and post.entities.urls is null and post.entities.mentions is null
-      then list_transform(hashtags_in_text(whole_words(post.text)), lambda h: {'spelling': h, 'matched_by': 'plain text'})
-    end,
-    list_transform(reference.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'referenced post'}),
-    list_transform(
-      coalesce(reference.note_tweet, reference.note_post).entities.hashtags,
-      lambda h: {'spelling': h.tag, 'matched_by': 'referenced post'}
-    ),
-    case when reference.text is not null and reference.entities.hashtags is null
-        and reference.entities.urls is null and reference.entities.mentions is null
-      then list_transform(
-        hashtags_in_text(whole_words(reference.text)), lambda h: {'spelling': h, 'matched_by': 'referenced post'})
-    end
-  ) as found,
-  matched,
-  case when path = 'archive'
-    then coalesce(try_cast(retrieved_at as timestamptz), make_timestamp_ms((try_cast(post.id as bigint) >> 22) + 1288834974657)::timestamptz)
-    else received_at
-  end as observed_at,
-  received_at,
-  path,
-  session,
-  sequence,
-  item
-from joined
+  session, sequence, 0 as item, path, received_at, matched, j.data as post, j.includes.users as users,
+  coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.places as places,
+  j.__twarc.retrieved_at as retrieved_at
+from line
+union all by name
+-- a page may hold users or lists beside posts; a line was looked at on arrival
+select * from paged where post.id is not null and post.text is not null and post.username is null;
+
+select * from x_v2_posts('x_v2_delivered')

@@ -1,0 +1,1 @@
+"""Speed and memory of bemtevi, measured on real processes. See README.md."""
