@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: help setup demo test test-heavy lint format bench clean
+.PHONY: help setup demo test test-heavy lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -29,15 +29,19 @@ test: $(READY) lint ## Lint, types and the tests
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
 
-lint: $(READY) ## Format, rules, types, and who may import whom
+lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
 
 format: $(READY) ## Put the code in form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Make the reference pages from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(READY) ## Posts a second and memory, as JSON lines
 	@$(BIN)/python -m benchmarks

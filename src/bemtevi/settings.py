@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     x_api_url: str = Field("https://api.x.com", description="Server that speaks X's API.")
     segment_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes after which a segment is sealed.")
     segment_seconds: float = Field(
-        30.0, gt=0, description="Seconds after which a segment is sealed, in seconds."
+        30.0, gt=0, description="Time after which a segment is sealed, in seconds."
     )
     fsync_seconds: float = Field(
         0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."

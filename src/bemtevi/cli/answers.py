@@ -74,7 +74,7 @@ def query(
                 write_file(rows, form.value, output)
                 told().print(f"Written: {output}", markup=False, style="green", soft_wrap=True)
             elif form is Form.TABLE:
-                terminal.show_table(out(), rows.read_all(), most=ROWS_SHOWN)
+                terminal.show_table(out(), *terminal.first_rows(rows, ROWS_SHOWN))
             else:
                 FORMATS[form.value](rows, sys.stdout.buffer)
         except (pa.ArrowException, OverflowError, ValueError) as error:

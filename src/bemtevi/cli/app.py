@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = ReaderGoneError.exit_code
     except BemteviError as error:
         _say(str(error))
-        code = error.exit_code
+        _leave(error.exit_code)  # while the error holds the engine, whose end may take long
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         command = context.command_path if context is not None else "bemtevi"

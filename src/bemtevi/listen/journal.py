@@ -31,7 +31,10 @@ from bemtevi.listen.message import Messages, Origin
 log = structlog.get_logger()
 
 BLOCK_BYTES = 4 * 1024 * 1024
-BUFFER_BYTES = 64 * 1024 * 1024
+"""What is written at once. Much larger blocks cost more than they save: fresh memory for each."""
+GROUP_BLOCKS = 4
+"""Blocks of a connection for one fsync, at most."""
+BUFFER_BYTES = 32 * 1024 * 1024
 """Above this the reader waits for the disk: the socket's buffer is the next one."""
 
 
@@ -92,17 +95,25 @@ class Intake:
                     self.room.wait()
 
     def take(self) -> Messages | None:
-        """All that waits, in order; None if nothing does. For the journal's thread."""
-        size = len(self._waiting)
-        if size == 0:
+        """What waits, in order, as much as fits a block; None if nothing does. For the journal's thread."""
+        waiting = self._waiting
+        payloads: list[bytes] = []
+        received_at: list[int] = []
+        size = 0
+        for _ in range(len(waiting)):
+            at, payload = waiting.popleft()
+            payloads.append(payload)
+            received_at.append(at)
+            size += len(payload)
+            if size >= BLOCK_BYTES:
+                break
+        if not payloads:
             return None
-        pairs = [self._waiting.popleft() for _ in range(size)]
-        payloads = [payload for _, payload in pairs]
         first = self._sequence
-        self._sequence += size
-        self._bytes_out += sum(map(len, payloads))
+        self._sequence += len(payloads)
+        self._bytes_out += size
         self.room.set()
-        return Messages(self.origin, payloads, [at for at, _ in pairs], range(first, first + size))
+        return Messages(self.origin, payloads, received_at, range(first, self._sequence))
 
 
 class Journal:
@@ -244,11 +255,13 @@ class Journal:
         path = Path()
         opened_at = 0.0
         size = 0
+        more = False
         while True:
-            self._wake.wait(self._limits.fsync_seconds)
+            if not more:
+                self._wake.wait(self._limits.fsync_seconds)
             self._wake.clear()
             closing = self._closing
-            batches = self._take()
+            batches, more = self._take()
             if batches:
                 if file is None:
                     path = self.layout.open_segment(self._identity.next)
@@ -277,16 +290,23 @@ class Journal:
             if closing and not batches:
                 return
 
-    def _take(self) -> list[Messages]:
+    def _take(self) -> tuple[list[Messages], bool]:
+        """Some blocks of each connection, and whether there may be more."""
         batches: list[Messages] = []
+        more = False
         for intake in list(self._intakes):
-            closed = intake.closed
-            messages = intake.take()
-            if messages is not None:
+            for _ in range(GROUP_BLOCKS):
+                closed = intake.closed
+                messages = intake.take()
+                if messages is None:
+                    break
                 batches.append(messages)
-            elif closed:
+            else:
+                more = True
+                continue
+            if closed and messages is None:
                 self._intakes.remove(intake)
-        return batches
+        return batches, more
 
 
 def _sync_folder(folder: Path) -> None:

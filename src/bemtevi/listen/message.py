@@ -6,7 +6,7 @@ whatever is repeated after a crash is written once. Leaves to `journal` and `arc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -77,7 +77,7 @@ class Shaped:
     count: Count
 
 
-def shape(batches: Sequence[Messages], reader: EnvelopeReader) -> Shaped:
+def shape(batches: Iterable[Messages], reader: EnvelopeReader) -> Shaped:
     """Turn messages into rows of `raw` and `quarantine`. Pure but for the reader's memory of the dialect."""
     count = Count()
     raw_tables: list[pa.Table] = []

@@ -52,7 +52,8 @@ def encode(messages: Messages) -> bytes:
         writer.write_batch(batch)
     body = sink.getvalue()
     checksum = zlib.crc32(body)
-    return HEADER.pack(MAGIC, body.size, checksum, _header_checksum(body.size, checksum)) + bytes(body)
+    header = HEADER.pack(MAGIC, body.size, checksum, _header_checksum(body.size, checksum))
+    return b"".join((header, body))
 
 
 def decode(path: Path) -> Iterator[Messages]:

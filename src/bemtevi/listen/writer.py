@@ -63,8 +63,9 @@ class Writer:
             started = time.monotonic()
             if self._stopping.is_set() and started + self._longest > self._deadline:
                 return
-            batches = list(segment.decode(self.journal.layout.segment(number)))
-            shaped = message.shape(batches, self._reader)
+            # block by block, so that the segment is not in memory both as messages and as rows
+            blocks = segment.decode(self.journal.layout.segment(number))
+            shaped = message.shape(blocks, self._reader)
             message.commit(self.lake, shaped, (self.journal.listener, number))
             crashpoint.reach("writer.dropping")
             self.journal.drop(number)

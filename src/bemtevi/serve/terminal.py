@@ -165,20 +165,31 @@ def cell(value: Any, width: int = CELL_WIDTH) -> Text:
     return Text(cut(plain(written(value)), width))
 
 
-def show_table(console: Console, rows: pa.Table, most: int | None = None) -> None:
-    """A table of rows, or one value a line where it is too wide; with `most`, only so many, and of how many.
+def first_rows(rows: pa.RecordBatchReader, most: int) -> tuple[pa.Table, bool]:
+    """The first rows of an answer, and whether there are more; the rest is not even made."""
+    batches = []
+    size = 0
+    for batch in rows:
+        batches.append(batch)
+        size += batch.num_rows
+        if size > most:
+            break
+    return pa.Table.from_batches(batches, rows.schema).slice(0, most), size > most
+
+
+def show_table(console: Console, rows: pa.Table, more: bool = False) -> None:
+    """A table of rows, or one value a line where it is too wide; `more` says that they are only the first.
 
     Where nobody looks (a pipe, a file) it is as wide as it wants to be.
     """
-    shown = rows if most is None else rows.slice(0, most)
     names = [plain(name) for name in rows.schema.names]
-    lines = [[cell(value) for value in row.values()] for row in shown.to_pylist()]
+    lines = [[cell(value) for value in row.values()] for row in rows.to_pylist()]
     columns = range(len(names))
     natural = sum(max([cell_len(names[at]), *(line[at].cell_len for line in lines)]) + 3 for at in columns)
     if not console.is_terminal:
         console = Console(file=console.file, width=max(natural, console.width), highlight=False)
     if natural > console.width and console.width < LEAST_COLUMN * len(names):
-        _show_records(console, names, shown)
+        _show_records(console, names, rows)
     else:
         table = Table(show_edge=False, pad_edge=False)
         for field, name in zip(rows.schema, names, strict=True):
@@ -188,10 +199,8 @@ def show_table(console: Console, rows: pa.Table, most: int | None = None) -> Non
         for line in lines:
             table.add_row(*line)
         console.print(table)
-    if shown.num_rows < rows.num_rows:
-        console.print(
-            f"{number(shown.num_rows)} of {number(rows.num_rows)} rows; all with --output FILE.", style="dim"
-        )
+    if more:
+        console.print(f"The first {number(rows.num_rows)} rows; all with --output FILE.", style="dim")
 
 
 def _show_records(console: Console, names: Sequence[str], rows: pa.Table) -> None:

@@ -5,7 +5,7 @@ select
   post_id as tweet_id,
   created_at_local as created_at,
   text,
-  list_transform(hashtags, lambda tag: tag.spelling) as hashtags,
+  list_transform(hashtags, lambda tag: tag.spelling) as hashtags,  -- Its hashtags as they were written.
   repost_count as retweet_count,
   possibly_sensitive,
   language_raw as lang,

@@ -1,0 +1,244 @@
+"""The reference pages, made from the code: commands.md, settings.md, data-dictionary.md.
+
+    python docs/generate.py           writes them
+    python docs/generate.py --check   fails if what is there is not what the code says
+
+Owns their form. What they say stands in the code: the help of a command, the description of a setting, the header
+of a model, the definition of a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # noqa: F401  they register commands
+from bemtevi.cli.app import InterruptedByPersonError, app
+from bemtevi.errors import BemteviError
+from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.track import TRACK
+from bemtevi.settings import FILE, Settings
+from bemtevi.warehouse.model import load_models
+from bemtevi.warehouse.run import RUN
+
+FOLDER = Path(__file__).resolve().parent
+MADE = "<!-- Made from the code by `make docs`. Change the code, not this page. -->"
+LAYER_1 = (RAW, QUARANTINE, TRACK)
+
+
+def main() -> int:
+    """Write the pages, or tell which of them are not as the code says."""
+    parser = argparse.ArgumentParser(description="Make the reference pages from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a page differs")
+    check = parser.parse_args().check
+    stale = []
+    for name, lines in {
+        "commands.md": commands(),
+        "settings.md": settings(),
+        "data-dictionary.md": data_dictionary(),
+    }.items():
+        text = "\n".join([MADE, "", *lines]) + "\n"
+        path = FOLDER / name
+        if check:
+            stale += [name] if not path.exists() or path.read_text(encoding="utf-8") != text else []
+        else:
+            path.write_text(text, encoding="utf-8")
+    if stale:
+        sys.stderr.write(f"docs: {', '.join(stale)} not as the code says; run `make docs`.\n")
+    return 1 if stale else 0
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A table in Markdown, with an empty line after it."""
+    for row in (heads, ["---"] * len(heads), *rows):
+        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
+    yield ""
+
+
+def commands() -> Iterator[str]:
+    """Every command and flag, and the exit codes."""
+    root = typer.main.get_command(app)
+    yield from ["# Commands", "", f"{root.help} `bemtevi COMMAND --help` says the same on a terminal.", ""]
+    yield "Flags that stand before the command, for all commands:"
+    yield ""
+    yield from _parameters(root)
+    yield "They win over the [settings](settings.md) of the environment and of the settings file."
+    yield ""
+    yield from _commands_of(root, "bemtevi")
+    yield from ["## Times", ""]
+    yield "An interval is a number and `s`, `m`, `h`, `d` or `w`: `60m`. A time is an interval before now, or a date"
+    yield "with or without the time of day: `7d`, `2026-11-24`, `2026-11-24T15:00`. Without a zone it is on the clock of"
+    yield "the lake's zone."
+    yield from ["", "## Exit codes", ""]
+    yield "What goes wrong is one line on standard error that begins with `bemtevi:`."
+    yield ""
+    errors = [BemteviError, *_below(BemteviError)]
+    told = {error.exit_code: error.__doc__ or "" for error in errors if error.exit_code}
+    told[InterruptedByPersonError.exit_code] = "Ctrl-C, where there is nothing to end in order."
+    yield from table(
+        ["code", "meaning"],
+        [["0", "It is done."], *([str(code), text.splitlines()[0]] for code, text in sorted(told.items()))],
+    )
+
+
+def _commands_of(group: Any, path: str) -> Iterator[str]:
+    for name in group.list_commands(typer.Context(group)):
+        command = group.commands[name]
+        whole = f"{path} {name}"
+        if hasattr(command, "commands"):
+            yield from _commands_of(command, whole)
+            continue
+        arguments = [
+            parameter.name.upper() + ("…" if parameter.nargs == -1 else "")
+            for parameter in command.params
+            if parameter.param_type_name == "argument"
+        ]
+        yield from [f"## {whole}", "", f"`{' '.join([whole, *arguments, '[FLAGS]'])}`", ""]
+        yield from [*(command.help or "").splitlines(), ""]
+        yield from _parameters(command)
+
+
+def _parameters(command: Any) -> Iterator[str]:
+    rows = []
+    for parameter in command.params:
+        if parameter.hidden or "completion" in parameter.name:
+            continue
+        if parameter.param_type_name == "argument":
+            names = f"`{parameter.name.upper()}`"
+        else:
+            value = "" if parameter.is_flag else " " + parameter.name.upper()
+            names = ", ".join(f"`{option}{value}`" for option in parameter.opts)
+        default = parameter.default
+        shown = "required" if parameter.required else f"`{default}`" if default not in (None, False) else ""
+        rows.append([names, parameter.help or "", shown])
+    if rows:
+        yield from table(["", "meaning", "default"], rows)
+
+
+def _below(kind: type[BemteviError]) -> Iterator[type[BemteviError]]:
+    for error in kind.__subclasses__():
+        if error.__module__ == BemteviError.__module__:
+            yield error
+            yield from _below(error)
+
+
+def settings() -> Iterator[str]:
+    """Every setting."""
+    yield from ["# Settings", ""]
+    yield "A setting comes from a flag of the command line, from the environment, from the file"
+    yield f"`{FILE}` in the folder in which bemtevi is called, or it has its default: the first of these that has it."
+    yield 'In the file it is a line such as `lake = "tweets"`. A name that is no setting is refused.'
+    yield ""
+    yield "Keep the token in the environment: the file may be committed by mistake. The `AWS_*` names of the environment"
+    yield "are handed on to the store when the lake is an `s3://` address."
+    yield ""
+    rows = []
+    for name, field in Settings.model_fields.items():
+        default = "" if field.default is None else f"`{field.default}`"
+        rows.append(
+            [f"`{name}`", f"`BEMTEVI_{name.upper()}`", default, field.description or "", _bounds(field)]
+        )
+    yield from table(["setting", "environment", "default", "meaning", "bounds"], rows)
+
+
+def _bounds(field: FieldInfo) -> str:
+    parts = ["secret"] if SecretStr in getattr(field.annotation, "__args__", ()) else []
+    for bound in field.metadata:
+        parts += [f"at least {bound.ge}"] if hasattr(bound, "ge") else []
+        parts += [f"more than {bound.gt}"] if hasattr(bound, "gt") else []
+    if getattr(field.annotation, "__origin__", None) is not None and not parts:
+        choices = [value for value in getattr(field.annotation, "__args__", ()) if isinstance(value, str)]
+        parts += [f"`{value}`" for value in choices]
+    return ", ".join(parts)
+
+
+def data_dictionary() -> Iterator[str]:
+    """Every table and view."""
+    models = {model.name: model for model in load_models()}
+    yield from ["# Data dictionary", ""]
+    yield "Every table is a Delta table: Parquet files and a log, at `<lake>/layer1/<table>` and `<lake>/layer2/<table>`."
+    yield "Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock"
+    yield "of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."
+    yield from ["", "## Layer 1: what was delivered", ""]
+    for definition in LAYER_1:
+        yield from _table(definition, _types(definition.schema))
+    yield from ["## Layer 2: what we make of it", ""]
+    for name in sorted(models):
+        yield from _table(models[name].definition, models[name].types)
+    yield from _table(RUN, _types(RUN.schema))
+    yield from ["## Views", ""]
+    yield "The names of the case, for people who come from it. They are asked with `bemtevi query`; nothing is stored."
+    yield ""
+    yield from _views({name: model.definition for name, model in models.items()})
+
+
+def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:
+    yield from [f"### {definition.name}", "", f"- Grain: {definition.grain}."]
+    yield f"- Key: {', '.join(f'`{name}`' for name in definition.key)}."
+    if definition.partition_by:
+        yield f"- Partition: {', '.join(f'`{name}`' for name in definition.partition_by)}."
+    yield ""
+    yield from table(
+        ["column", "type", "description"],
+        [
+            [
+                f"`{column.name}`",
+                types[column.name],
+                column.description + (" *private*" if column.private else ""),
+            ]
+            for column in definition.columns
+        ],
+    )
+
+
+def _types(schema: pa.Schema) -> dict[str, str]:
+    """The names of a schema's types in SQL."""
+    with duckdb.connect() as connection:
+        connection.register("made", schema.empty_table())
+        return _described(connection, "made")
+
+
+def _described(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
+    return {column: kind for column, kind, *_ in connection.execute(f"describe {name}").fetchall()}
+
+
+VIEW = re.compile(r"create or replace view (\w+) as\nselect\n(.*?)\nfrom (\w+)\n", re.DOTALL)
+VIEW_COLUMN = re.compile(r"  (?P<from>.+?)(?: as (?P<name>\w+))?,?(?:  -- (?P<told>.+))?")
+
+
+def _views(models: dict[str, TableDefinition]) -> Iterator[str]:
+    text = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
+    with duckdb.connect() as connection:
+        for name, definition in models.items():
+            connection.register(name, definition.schema.empty_table())
+        for statement in duckdb.extract_statements(text):
+            connection.execute(statement.query)
+        for view, columns, source in VIEW.findall(text):
+            described = {column.name: column.description for column in models[source].columns}
+            types = _described(connection, view)
+            yield from [f"### {view}", "", f"- Grain: {models[source].grain}, of X; from `{source}`.", ""]
+            rows = []
+            for line in columns.splitlines():
+                found = VIEW_COLUMN.fullmatch(line)
+                name = found and (found["name"] or found["from"])
+                told = found and (found["told"] or described.get(found["from"]))
+                if not (found and name and told):
+                    raise ValueError(f"views.sql: the column of {view} needs a description: {line.strip()}")
+                rows.append([f"`{name}`", types[name], f"`{found['from']}`", told])
+            yield from table(["column", "type", "is", "description"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
