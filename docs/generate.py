@@ -3,8 +3,8 @@
     python docs/generate.py           writes them
     python docs/generate.py --check   fails if what is there is not what the code says
 
-Owns their form. What they say stands in the code: the help of a command, the description of a setting, the header
-of a model, the definition of a table.
+Owns their form. What they say stands in the code: the help of a command, the description of a setting, the
+header of a model, the definition of a table.
 """
 
 from __future__ import annotations
@@ -35,6 +35,22 @@ from bemtevi.warehouse.run import RUN
 
 FOLDER = Path(__file__).resolve().parent
 MADE = "<!-- Made from the code by `make docs`. Change the code, not this page. -->"
+TIMES = """\
+An interval is a number and `s`, `m`, `h`, `d` or `w`: `60m`. A time is an interval before now, or a date with
+or without the time of day: `7d`, `2026-11-24`, `2026-11-24T15:00`. Without a zone it is on the clock of the
+lake's zone."""
+SOURCES = f"""\
+A setting comes from a flag of the command line, from the environment, or from the file `{FILE}` in the
+folder in which bemtevi is called; else it has its default. The first of these wins. In the file it is a line
+such as `lake = "tweets"`. A name that is no setting is refused.
+
+Keep the token in the environment: the file may be committed by mistake. The `AWS_*` names of the environment
+are handed on to the store when the lake is an `s3://` address."""
+TABLES = """\
+Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>` or `<lake>/layer2/<table>`.
+Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
+of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
+VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
 LAYER_1 = (RAW, QUARANTINE, TRACK)
 
 
@@ -78,13 +94,11 @@ def commands() -> Iterator[str]:
     yield ""
     yield from _commands_of(root, "bemtevi")
     yield from ["## Times", ""]
-    yield "An interval is a number and `s`, `m`, `h`, `d` or `w`: `60m`. A time is an interval before now, or a date"
-    yield "with or without the time of day: `7d`, `2026-11-24`, `2026-11-24T15:00`. Without a zone it is on the clock of"
-    yield "the lake's zone."
+    yield TIMES
     yield from ["", "## Exit codes", ""]
     yield "What goes wrong is one line on standard error that begins with `bemtevi:`."
     yield ""
-    errors = [BemteviError, *_below(BemteviError)]
+    errors: list[type[BemteviError]] = [BemteviError, *_below(BemteviError)]
     told = {error.exit_code: error.__doc__ or "" for error in errors if error.exit_code}
     told[InterruptedByPersonError.exit_code] = "Ctrl-C, where there is nothing to end in order."
     yield from table(
@@ -121,7 +135,13 @@ def _parameters(command: Any) -> Iterator[str]:
             value = "" if parameter.is_flag else " " + parameter.name.upper()
             names = ", ".join(f"`{option}{value}`" for option in parameter.opts)
         default = parameter.default
-        shown = "required" if parameter.required else f"`{default}`" if default not in (None, False) else ""
+        shown = (
+            "required"
+            if parameter.required
+            else f"`{default}`"
+            if default is not None and default is not False
+            else ""
+        )
         rows.append([names, parameter.help or "", shown])
     if rows:
         yield from table(["", "meaning", "default"], rows)
@@ -137,12 +157,7 @@ def _below(kind: type[BemteviError]) -> Iterator[type[BemteviError]]:
 def settings() -> Iterator[str]:
     """Every setting."""
     yield from ["# Settings", ""]
-    yield "A setting comes from a flag of the command line, from the environment, from the file"
-    yield f"`{FILE}` in the folder in which bemtevi is called, or it has its default: the first of these that has it."
-    yield 'In the file it is a line such as `lake = "tweets"`. A name that is no setting is refused.'
-    yield ""
-    yield "Keep the token in the environment: the file may be committed by mistake. The `AWS_*` names of the environment"
-    yield "are handed on to the store when the lake is an `s3://` address."
+    yield SOURCES
     yield ""
     rows = []
     for name, field in Settings.model_fields.items():
@@ -168,9 +183,7 @@ def data_dictionary() -> Iterator[str]:
     """Every table and view."""
     models = {model.name: model for model in load_models()}
     yield from ["# Data dictionary", ""]
-    yield "Every table is a Delta table: Parquet files and a log, at `<lake>/layer1/<table>` and `<lake>/layer2/<table>`."
-    yield "Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock"
-    yield "of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."
+    yield TABLES
     yield from ["", "## Layer 1: what was delivered", ""]
     for definition in LAYER_1:
         yield from _table(definition, _types(definition.schema))
@@ -179,7 +192,7 @@ def data_dictionary() -> Iterator[str]:
         yield from _table(models[name].definition, models[name].types)
     yield from _table(RUN, _types(RUN.schema))
     yield from ["## Views", ""]
-    yield "The names of the case, for people who come from it. They are asked with `bemtevi query`; nothing is stored."
+    yield VIEWS
     yield ""
     yield from _views({name: model.definition for name, model in models.items()})
 
@@ -232,11 +245,11 @@ def _views(models: dict[str, TableDefinition]) -> Iterator[str]:
             rows = []
             for line in columns.splitlines():
                 found = VIEW_COLUMN.fullmatch(line)
-                name = found and (found["name"] or found["from"])
                 told = found and (found["told"] or described.get(found["from"]))
-                if not (found and name and told):
-                    raise ValueError(f"views.sql: the column of {view} needs a description: {line.strip()}")
-                rows.append([f"`{name}`", types[name], f"`{found['from']}`", told])
+                if found is None or told is None:
+                    raise ValueError(f"views.sql: a column of {view} needs a description: {line.strip()}")
+                column = found["name"] or found["from"]
+                rows.append([f"`{column}`", types[column], f"`{found['from']}`", told])
             yield from table(["column", "type", "is", "description"], rows)
 
 

@@ -3,12 +3,12 @@
 create or replace view fact_tweet as
 select
   post_id as tweet_id,
-  created_at_local as created_at,
+  created_at_local as created_at,  -- When it was written, on the clock of the lake's zone.
   text,
   list_transform(hashtags, lambda tag: tag.spelling) as hashtags,  -- Its hashtags as they were written.
   repost_count as retweet_count,
   possibly_sensitive,
-  language_raw as lang,
+  language_raw as lang,  -- The network's own code of the language.
   author_id as user_id
 from fact_post
 where network = 'x';
@@ -21,7 +21,7 @@ select
   verified as user_verification,
   follower_count as user_followers_count,
   following_count as user_friends_count,
-  created_at_local as user_created_at,
+  created_at_local as user_created_at,  -- When the account was made, on the clock of the lake's zone.
   location as user_location
 from dim_user
 where network = 'x';
