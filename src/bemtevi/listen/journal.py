@@ -34,7 +34,7 @@ BLOCK_BYTES = 4 * 1024 * 1024
 """What is written at once. Much larger blocks cost more than they save: fresh memory for each."""
 GROUP_BLOCKS = 4
 """Blocks of a connection for one fsync, at most."""
-BUFFER_BYTES = 32 * 1024 * 1024
+BUFFER_BYTES = 16 * 1024 * 1024
 """Above this the reader waits for the disk: the socket's buffer is the next one."""
 
 
