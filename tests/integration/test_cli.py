@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.command import Person
+from tests.integration.conftest import TOKEN as TOKEN_OF_X
 
 from bemtevi.simulate import RunningX
 
@@ -106,7 +107,7 @@ def test_with_a_wrong_token(person: Person, x: RunningX) -> None:
 
 
 def test_nothing_followed(person: Person, x: RunningX) -> None:
-    person.environment = {"BEMTEVI_X_API_URL": x.url, "BEMTEVI_X_BEARER_TOKEN": "right"}
+    person.environment = {"BEMTEVI_X_API_URL": x.url, "BEMTEVI_X_BEARER_TOKEN": TOKEN_OF_X}
     assert "bemtevi track" in person.run("listen").sentence(USAGE)
 
 
@@ -168,11 +169,16 @@ def test_flags_win_over_the_environment_and_that_over_the_file(owner: Person) ->
     assert owner.good("--lake", "mine", *question, BEMTEVI_LAKE="other").split() == ["one", "1"]
 
 
-def test_another_zone_than_the_lakes(owner: Person) -> None:
+def test_another_zone_than_the_lakes(owner: Person, x: RunningX) -> None:
     for command in (["consolidate"], ["top"], ["query", "select 1"], ["hashtag", "covid19"]):
         sentence = owner.run(*command, BEMTEVI_TIMEZONE="Europe/Lisbon").sentence(USAGE)
         assert "BEMTEVI_TIMEZONE=America/Sao_Paulo" in sentence
     owner.good("top", "--hours", "200")
+    owner.environment = {"BEMTEVI_X_API_URL": x.url, "BEMTEVI_X_BEARER_TOKEN": TOKEN_OF_X}
+    owner.good("track", "#covid19")
+    result = owner.run("run", "--seconds", "20", BEMTEVI_TIMEZONE="Europe/Lisbon")
+    assert "BEMTEVI_TIMEZONE=America/Sao_Paulo" in result.sentence(USAGE)
+    assert result.seconds < 10
 
 
 @pytest.mark.parametrize("table", ["layer1/raw", "layer2/fact_post"])

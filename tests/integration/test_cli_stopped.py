@@ -32,6 +32,14 @@ def long_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory, long_archive: Path) -> Path:
+    """A lake into which that archive was imported. Not to be changed."""
+    folder = tmp_path_factory.mktemp("imported")
+    Person(folder).good("import", long_archive)
+    return folder / "lake"
+
+
 @pytest.fixture
 def listener(person: Person, x: RunningX) -> Person:
     """Somebody who may listen, and follows two hashtags."""
@@ -64,8 +72,8 @@ def test_ctrl_c_in_import(person: Person, long_archive: Path) -> None:
     assert count(person, "raw") == LONG
 
 
-def test_ctrl_c_in_consolidate(person: Person, long_archive: Path) -> None:
-    person.good("import", long_archive)
+def test_ctrl_c_in_consolidate(person: Person, imported: Path) -> None:
+    shutil.copytree(imported, person.folder / "lake")
     process = person.start("consolidate")
     until(lambda: (person.folder / "lake" / ".consolidate.lock").exists(), process)
     time.sleep(0.5)
@@ -76,8 +84,8 @@ def test_ctrl_c_in_consolidate(person: Person, long_archive: Path) -> None:
     assert count(person, "fact_post") == LONG
 
 
-def test_ctrl_c_while_consolidating_regularly(person: Person, long_archive: Path) -> None:
-    person.good("import", long_archive)
+def test_ctrl_c_while_consolidating_regularly(person: Person, imported: Path) -> None:
+    shutil.copytree(imported, person.folder / "lake")
     process = person.start("consolidate", "--every", "1h")
     until(lambda: (person.folder / "lake" / ".consolidate.lock").exists(), process)
     time.sleep(0.5)
@@ -171,7 +179,7 @@ def test_a_full_disk_under_the_lake_does_not_stop_the_listener(
     used = sum(path.stat().st_size for path in disk.rglob("*") if path.is_file())
     listener.environment |= {"BEMTEVI_LAKE": str(disk / "lake"), "BEMTEVI_SEGMENT_SECONDS": "0.5"}
     small_disk(str(used + 20_000))
-    result = listener.run("listen", "--seconds", "3")
+    result = listener.run("listen", "--seconds", "2")
     assert result.code == 0
     assert "writer.storage_away" in result.err
     assert "waits in the journal" in result.err

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -16,6 +17,8 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.listen.dialects import EnvelopeReader
 from bemtevi.listen.envelope import Envelope, UnreadableError
+
+STRING = pa.string()
 
 
 @dataclass(frozen=True)
@@ -140,15 +143,29 @@ def committed(lake: Lake, application: str) -> int:
 
 def _text(payloads: Sequence[bytes]) -> tuple[pa.Array, set[int]]:
     """The payloads as an Arrow string column, and the indexes of those that are not UTF-8 (empty there)."""
-    column = pa.array(payloads, pa.binary())
+    column = strings(payloads)
     try:
-        return column.cast(pa.string()), set()
+        column.validate(full=True)
     except pa.ArrowInvalid:
         bad = {index for index, payload in enumerate(payloads) if not _is_text(payload)}
         mended = list(payloads)
         for index in bad:
             mended[index] = b""
-        return pa.array(mended, pa.binary()).cast(pa.string()), bad
+        return strings(mended), bad
+    return column, set()
+
+
+def strings(payloads: Sequence[bytes], kind: pa.DataType = STRING) -> pa.Array:
+    """The payloads as an Arrow column of text or bytes, not validated.
+
+    Arrow's own way takes twice the time and, as it grows, twice the memory.
+    """
+    wide = pa.types.is_large_string(kind) or pa.types.is_large_binary(kind)
+    offsets = np.zeros(len(payloads) + 1, np.int64 if wide else np.int32)
+    np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)), out=offsets[1:])
+    return pa.Array.from_buffers(
+        kind, len(payloads), [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(payloads))]
+    )
 
 
 def _is_text(payload: bytes) -> bool:

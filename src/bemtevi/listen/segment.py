@@ -20,7 +20,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from bemtevi.errors import CorruptionError, StorageError
-from bemtevi.listen.message import Messages, Origin
+from bemtevi.listen.message import Messages, Origin, strings
 
 MAGIC = b"bmt1"
 HEADER = struct.Struct(">4sIII")
@@ -43,7 +43,7 @@ def encode(messages: Messages) -> bytes:
         [
             pa.array(messages.sequences, pa.int64()),
             pa.array(messages.received_at, pa.int64()),
-            pa.array(messages.payloads, pa.large_binary()),
+            strings(messages.payloads, pa.large_binary()),
         ],
         schema=schema,
     )
