@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."
     )
     batch_bytes: int = Field(
-        512 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
+        64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )
 
     @field_validator("timezone")

@@ -5,11 +5,13 @@ Owns how the contract's relations are kept in DuckDB. Source of the settings: Du
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import duckdb
@@ -40,6 +42,7 @@ _QUARANTINE_COLUMNS = ", ".join(_REASONS.get(name, name) for name in QUARANTINE.
 READABLE_KINDS = "('post', 'edit', 'page')"
 BATCH_ROWS = 20_000
 FILES_AT_ONCE = 4
+SPILL_PREFIX = "bemtevi-spill-"
 
 
 class DuckDBEngine:
@@ -63,7 +66,7 @@ class DuckDBEngine:
         self._staging = staging_files()
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.mkdtemp(prefix="bemtevi-")
+        self._folder = _spill_folder()
         self._connection = duckdb.connect()
         run = self._connection.execute
         run("set timezone = 'UTC'")
@@ -221,6 +224,25 @@ class DuckDBEngine:
             ) from error
         except duckdb.IOException as error:
             raise StorageError(f"The engine cannot read or spill: {str(error).splitlines()[0]}") from error
+
+
+def _spill_folder() -> str:
+    """A folder for what does not fit into memory; those of processes that were killed are removed first."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{SPILL_PREFIX}*"):
+        owner = folder.name.removeprefix(SPILL_PREFIX).split("-")[0]
+        if owner.isdigit() and not _is_running(int(owner)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"{SPILL_PREFIX}{os.getpid()}-")
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _rows(model: Model, files: Sequence[str]) -> str:
