@@ -77,6 +77,17 @@ def test_a_period_again_gives_the_same_tables(tmp_path: Path) -> None:
     assert contents(lake) == before
 
 
+def test_a_period_without_messages_again_changes_nothing(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    put(lake, [post(1, "#a")])
+    consolidate(lake)
+    before = contents(lake)
+    long_ago = datetime(2020, 1, 1, tzinfo=UTC)
+    (run,) = consolidate(lake, (long_ago, long_ago + timedelta(hours=2)))
+    assert (run.messages, run.posts_after) == (0, 0)
+    assert contents(lake) == before
+
+
 @pytest.mark.parametrize("table", [model.name for model in load_models()] + ["run"])
 @pytest.mark.parametrize("hour", ["known", "new"])
 def test_a_run_cut_short_leaves_no_trace(

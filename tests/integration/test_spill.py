@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bemtevi.warehouse.engines.duckdb import SPILL_PREFIX, DuckDBEngine
+from bemtevi.warehouse.engines.duckdb import DuckDBEngine
+from bemtevi.warehouse.spill import PREFIX
 
 KILLED = """
 import os, signal
@@ -22,9 +23,9 @@ with DuckDBEngine(timezone="UTC", memory_limit="1GB", threads=1, rule_hashtags={
 def test_a_killed_engine_leaves_nothing_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     subprocess.run([sys.executable, "-c", KILLED], env={"TMPDIR": str(tmp_path)}, check=False)
-    (left,) = tmp_path.glob(f"{SPILL_PREFIX}*")
+    (left,) = tmp_path.glob(f"{PREFIX}*")
     with DuckDBEngine(timezone="UTC", memory_limit="1GB", threads=1, rule_hashtags={}):
-        (own,) = tmp_path.glob(f"{SPILL_PREFIX}*")
+        (own,) = tmp_path.glob(f"{PREFIX}*")
         assert own != left
         with DuckDBEngine(timezone="UTC", memory_limit="1GB", threads=1, rule_hashtags={}):
             assert own.exists(), "another that runs is left alone"

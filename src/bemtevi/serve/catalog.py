@@ -7,8 +7,6 @@ mixes two runs, and the tables of layer 1 as they are. Leaves to `questions` wha
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TRACK
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, Run, last_run
+from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 BATCH_ROWS = 10_000
 EXPLAINED = re.compile(r"\s*explain\s+(?:analyze\s+)?(?P<sql>.*)", re.IGNORECASE | re.DOTALL)
@@ -46,7 +45,7 @@ class Catalog:
 
     def __enter__(self) -> Self:
         self.run = last_run(self._lake)
-        self._folder = tempfile.mkdtemp(prefix="bemtevi-")
+        self._folder = make_spill_folder()
         self._connection = duckdb.connect()
         self._connection.execute("set temp_directory = ?", [self._folder])
         self._connection.execute("set timezone = ?", [self._lake.timezone])
@@ -75,7 +74,7 @@ class Catalog:
     def __exit__(self, *raised: object) -> None:
         if KeyboardInterrupt not in raised:  # closing would wait for the step that was interrupted
             self._connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_spill_folder(self._folder)
 
     def query(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.Table:
         """The answer to one SELECT, whole. Values are bound as `$name`."""

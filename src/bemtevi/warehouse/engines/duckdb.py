@@ -5,23 +5,20 @@ Owns how the contract's relations are kept in DuckDB. Source of the settings: Du
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import duckdb
 import pyarrow as pa
 
 from bemtevi.errors import StorageError
-from bemtevi.lake.raw import QUARANTINE
+from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse import hashtag
 from bemtevi.warehouse.engine import Staged
 from bemtevi.warehouse.model import WHOLE_PREFIX, Model, staging_files
+from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,7 +39,6 @@ _QUARANTINE_COLUMNS = ", ".join(_REASONS.get(name, name) for name in QUARANTINE.
 READABLE_KINDS = "('post', 'edit', 'page')"
 BATCH_ROWS = 20_000
 FILES_AT_ONCE = 4
-SPILL_PREFIX = "bemtevi-spill-"
 
 
 class DuckDBEngine:
@@ -66,7 +62,7 @@ class DuckDBEngine:
         self._staging = staging_files()
 
     def __enter__(self) -> Self:
-        self._folder = _spill_folder()
+        self._folder = make_spill_folder()
         self._connection = duckdb.connect()
         run = self._connection.execute
         run("set timezone = 'UTC'")
@@ -88,7 +84,7 @@ class DuckDBEngine:
 
     def __exit__(self, *raised: object) -> None:
         self._connection.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_spill_folder(self._folder)
 
     def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
         """Make `observation`; see the contract."""
@@ -113,6 +109,8 @@ class DuckDBEngine:
                     messages += number
                     self._stage_dialect(dialect, within)
             if not self._has("observation"):
+                self._connection.register("no_message", RAW.schema.empty_table())
+                run("create or replace temp view delivered as select * from no_message")
                 self._stage_dialect(NO_DIALECT, "false")
             unreadable = run("select * from unread order by session, sequence").to_arrow_table()
         return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
@@ -224,25 +222,6 @@ class DuckDBEngine:
             ) from error
         except duckdb.IOException as error:
             raise StorageError(f"The engine cannot read or spill: {str(error).splitlines()[0]}") from error
-
-
-def _spill_folder() -> str:
-    """A folder for what does not fit into memory; those of processes that were killed are removed first."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{SPILL_PREFIX}*"):
-        owner = folder.name.removeprefix(SPILL_PREFIX).split("-")[0]
-        if owner.isdigit() and not _is_running(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"{SPILL_PREFIX}{os.getpid()}-")
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _rows(model: Model, files: Sequence[str]) -> str:
