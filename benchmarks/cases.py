@@ -18,7 +18,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 
 from benchmarks.data import TOPICS, archive, folder_bytes
-from benchmarks.process import bemtevi, environment, measure, running
+from benchmarks.process import Measured, bemtevi, environment, measure, running
 
 Figures = dict[str, object]
 
@@ -51,11 +51,7 @@ def _import(folder: Path, path: Path) -> Figures:
     measured = measure(bemtevi("import", path), environment(lake), folder)
     posts = _rows(lake / "layer1" / "raw")
     return {
-        "posts": posts,
-        "posts_per_second": round(posts / measured.seconds),
-        "seconds": round(measured.seconds, 2),
-        "cpu_seconds": round(measured.cpu_seconds, 2),
-        "peak_mb": round(measured.peak_mb),
+        **_figures(posts, measured.seconds, measured),
         "bytes": path.stat().st_size,
         "layer1_bytes": folder_bytes(lake / "layer1"),
     }
@@ -74,11 +70,7 @@ def listen(folder: Path, sizes: Sizes) -> Figures:
     posts = _rows(lake / "layer1" / "raw")
     acknowledged = int(str(ended["acknowledged"]))
     return {
-        "posts": posts,
-        "posts_per_second": round(posts / seconds),
-        "seconds": round(seconds, 2),
-        "cpu_seconds": round(measured.cpu_seconds, 2),
-        "peak_mb": round(measured.peak_mb),
+        **_figures(posts, seconds, measured),
         "bytes": _payload_bytes(lake / "layer1" / "raw"),
         "acknowledged": acknowledged,
         "acknowledged_per_second": round(acknowledged / seconds),
@@ -100,11 +92,7 @@ def _consolidate(folder: Path, sizes: Sizes, posts: int) -> Figures:
     lake = _imported(folder, sizes, posts)
     measured = measure(bemtevi("consolidate"), environment(lake), folder)
     return {
-        "posts": posts,
-        "posts_per_second": round(posts / measured.seconds),
-        "seconds": round(measured.seconds, 2),
-        "cpu_seconds": round(measured.cpu_seconds, 2),
-        "peak_mb": round(measured.peak_mb),
+        **_figures(posts, measured.seconds, measured),
         "bytes": folder_bytes(lake / "layer1" / "raw"),
         "layer2_bytes": folder_bytes(lake / "layer2"),
         "runs": [line for line in measured.said.splitlines() if line.startswith("Run ")],
@@ -139,6 +127,17 @@ CASES: dict[str, Callable[[Path, Sizes], Figures]] = {
     "consolidate": consolidate,
     "answers": answers,
 }
+
+
+def _figures(posts: int, seconds: float, measured: Measured) -> Figures:
+    """What every case that moves posts counts."""
+    return {
+        "posts": posts,
+        "posts_per_second": round(posts / seconds),
+        "seconds": round(seconds, 2),
+        "cpu_seconds": round(measured.cpu_seconds, 2),
+        "peak_mb": round(measured.peak_mb),
+    }
 
 
 def _imported(folder: Path, sizes: Sizes, posts: int) -> Path:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
-WALL_CLOCK = pa.timestamp("us")
 
 
 @dataclass(frozen=True)

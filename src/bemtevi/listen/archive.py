@@ -52,10 +52,7 @@ def check(path: Path, advance: Advance) -> str:
         raise UsageError(f"{path} is no file that can be read twice, as an import must: save it as one.")
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
-            while chunk := file.read(1024 * 1024):
-                digest.update(chunk)
-        for _, chunks in members(path, advance):
+        for _, chunks in members(path, advance, digest.update):
             for _ in chunks:
                 pass
     except OSError as error:

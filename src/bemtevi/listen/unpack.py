@@ -57,22 +57,29 @@ def ignore(size: int) -> None:
     """Nobody watches."""
 
 
-def members(path: Path, advance: Advance = ignore) -> Iterator[tuple[str, Chunks]]:
+def members(
+    path: Path, advance: Advance = ignore, see: Callable[[bytes], object] | None = None
+) -> Iterator[tuple[str, Chunks]]:
     """The files inside a file, as (name, chunks); a plain file is its only member.
 
-    `advance` is told the bytes of the outer file as they are read. Chunks must be used up before the next
-    member is asked for. Raises UsageError if the file cannot be opened, CutError where it is damaged.
+    `advance` is told how many bytes of the outer file are read, `see` is shown them: all of them by the time
+    the last member is used up. Chunks must be used up before the next member is asked for. Raises UsageError
+    if the file cannot be opened, CutError where it is damaged.
     """
     try:
         with path.open("rb") as file:
-            yield from _open(path.name, _read(file, advance))
+            yield from _open(path.name, _read(file, advance, see))
+            for _ in _read(file, advance, see):  # what follows the end of a packed file
+                pass
     except OSError as error:
         raise UsageError(f"The file {path} cannot be read: {error.strerror or error}.") from None
 
 
-def _read(file: IO[bytes], advance: Advance) -> Chunks:
+def _read(file: IO[bytes], advance: Advance, see: Callable[[bytes], object] | None = None) -> Chunks:
     while chunk := file.read(CHUNK_BYTES):
         advance(len(chunk))
+        if see is not None:
+            see(chunk)
         yield chunk
 
 
