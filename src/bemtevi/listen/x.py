@@ -1,7 +1,8 @@
 """X: the filtered stream of API v2, through Tweepy.
 
-Owns the connection, the fields that are asked for, and the rules. Tweepy's own reconnect loop is left after
-one connection (it reconnects hundreds of times a second after a clean close): the supervisor reconnects.
+Owns the connection and the fields that are asked for; the rules are in `x_rules`, other calls in `x_client`.
+Tweepy's own reconnect loop is left after one connection (it reconnects hundreds of times a second after a
+clean close): the supervisor reconnects.
 Facts: docs.x.com x-api/posts/filtered-stream; Tweepy 4.17 streaming.py.
 """
 
@@ -15,20 +16,19 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 import requests
 import tweepy
 from requests.adapters import HTTPAdapter
 
-from bemtevi.errors import MissingCredentialError, NetworkError, UsageError
-from bemtevi.lake.track import TAG_PREFIX, TrackedRule
+from bemtevi.lake.track import TrackedRule
+from bemtevi.listen import x_rules
 from bemtevi.listen.journal import Intake
 from bemtevi.listen.message import Origin
 from bemtevi.listen.network import End, Outcome, SyncResult
+from bemtevi.listen.x_client import XClient, problem, rate_limit
 
 TWEEPY_HOST = "https://api.twitter.com"
 READ_BYTES = 64 * 1024  # at most: a chunk is handed on as it comes; Tweepy's 512 halves the speed
-RULES_A_CALL = 100
 
 FIELDS = {
     "expansions": (
@@ -131,44 +131,8 @@ class X:
 
     def sync(self, rules: list[TrackedRule]) -> SyncResult:
         """Make X follow our rules, and no others of ours."""
-        client = Stream(self._token, Adapter(self._api_url))
-        try:
-            existing = self._existing(client)
-            ours = {rule["id"]: rule for rule in existing if str(rule.get("tag", "")).startswith(TAG_PREFIX)}
-            wanted = {rule.value: rule.tag for rule in rules}
-            stale = [rule for rule in ours.values() if wanted.get(rule["value"]) != rule["tag"]]
-            if stale:
-                client.delete_rules([rule["id"] for rule in stale])
-            gone = {rule["id"] for rule in stale}
-            present = {rule["value"] for rule in existing if rule["id"] not in gone}
-            missing = [rule for rule in rules if rule.value not in present]
-            for start in range(0, len(missing), RULES_A_CALL):
-                self._add(client, missing[start : start + RULES_A_CALL])
-        except (tweepy.Unauthorized, tweepy.Forbidden) as error:
-            raise MissingCredentialError(_refusal(self._api_url, error.response)) from None
-        except tweepy.HTTPException as error:
-            detail = _problem(error.response.content)[1]
-            raise NetworkError(
-                f"X at {self._api_url} answered {error.response.status_code} when asked about its rules"
-                f"{': ' + detail if detail else ''}; try again later."
-            ) from None
-        except (requests.RequestException, tweepy.TweepyException) as error:
-            raise NetworkError(
-                f"X at {self._api_url} cannot be reached ({type(error).__name__}): check the network and "
-                "BEMTEVI_X_API_URL."
-            ) from None
-        except (AttributeError, KeyError, TypeError) as error:
-            raise NetworkError(
-                f"What answers at {self._api_url} does not speak X ({type(error).__name__} in its list of "
-                "rules): check BEMTEVI_X_API_URL."
-            ) from None
-        finally:
-            client.session.close()
-        return SyncResult(
-            tuple(rule.value for rule in missing),
-            tuple(rule["value"] for rule in stale),
-            len(existing) - len(ours),
-        )
+        with XClient(self._token, self._api_url) as client:
+            return x_rules.sync(client, rules)
 
     def connect(self, intake: Intake) -> Outcome:
         """One connection to the filtered stream, until it ends."""
@@ -194,59 +158,16 @@ class X:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.shutdown(socket.SHUT_RDWR)
 
-    def _existing(self, client: Stream) -> list[dict[str, Any]]:
-        rules: list[dict[str, Any]] = []
-        token: str | None = None
-        while True:
-            more = {"pagination_token": token} if token else {}
-            body = client.get_rules(**more).json()
-            rules += body.get("data") or []
-            token = (body.get("meta") or {}).get("next_token")
-            if not token:
-                return rules
-
-    def _add(self, client: Stream, rules: list[TrackedRule]) -> None:
-        """Add rules; a duplicate is no error, an invalid one is."""
-        body = client.add_rules([tweepy.StreamRule(rule.value, rule.tag) for rule in rules]).json()
-        for problem in body.get("errors") or []:
-            if str(problem.get("type", "")).endswith("/duplicate-rules"):
-                continue
-            details = "; ".join(problem.get("details") or [problem.get("detail") or problem.get("title", "")])
-            raise UsageError(
-                f"X does not accept the rule {problem.get('value')!r}: {details} "
-                "Remove it with `bemtevi track --remove` and add it again, mended."
-            )
-
 
 def classify(status: int, body: bytes, headers: dict[str, str]) -> Outcome:
     """What an answer other than 200 means. Pure. Source: docs.x.com, response codes and errors."""
-    kind, detail = _problem(body)
-    reset = {name.lower(): value for name, value in headers.items()}.get("x-rate-limit-reset", "")
-    retry_at = float(reset) if reset.isascii() and reset.isdigit() else None
+    told = problem(body)
     if status in (401, 403):
-        return Outcome(End.REFUSED, detail or f"HTTP {status}")
-    if status == 409 or kind == "RuleConfigurationIssue":
-        return Outcome(End.NO_RULES, detail)
+        return Outcome(End.REFUSED, told.sentence or f"HTTP {status}")
+    if status == 409 or told.connection_issue == "RuleConfigurationIssue":
+        return Outcome(End.NO_RULES, told.sentence)
     if status in (420, 429):
-        retry_at = None if kind == "TooManyConnections" else retry_at
-        return Outcome(End.RATE_LIMITED, detail or f"HTTP {status}", retry_at=retry_at)
-    return Outcome(End.SERVER_ERROR, f"HTTP {status}{': ' + detail if detail else ''}")
-
-
-def _problem(body: bytes) -> tuple[str, str]:
-    """The connection issue and the sentence of an error body; empty if it is no JSON (a proxy's page)."""
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return "", ""
-    if not isinstance(value, dict):
-        return "", ""
-    return str(value.get("connection_issue", "")), str(value.get("detail") or value.get("title") or "")
-
-
-def _refusal(api_url: str, response: requests.Response) -> str:
-    detail = _problem(response.content)[1]
-    return (
-        f"X at {api_url} refuses the token (HTTP {response.status_code}{': ' + detail if detail else ''}): "
-        "set BEMTEVI_X_BEARER_TOKEN to an app-only bearer token with access to the filtered stream."
-    )
+        busy = told.connection_issue == "TooManyConnections"
+        retry_at = None if busy else rate_limit(headers).reset_at
+        return Outcome(End.RATE_LIMITED, told.sentence or f"HTTP {status}", retry_at=retry_at)
+    return Outcome(End.SERVER_ERROR, f"HTTP {status}{': ' + told.sentence if told.sentence else ''}")
