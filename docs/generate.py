@@ -27,6 +27,7 @@ from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # n
 from bemtevi.cli.app import InterruptedByPersonError, app
 from bemtevi.errors import BemteviError
 from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.gap import GAP
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TRACK
 from bemtevi.settings import FILE, Settings
@@ -51,7 +52,7 @@ Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
-LAYER_1 = (RAW, QUARANTINE, TRACK)
+LAYER_1 = (RAW, QUARANTINE, TRACK, GAP)
 
 
 def main() -> int:

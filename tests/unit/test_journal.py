@@ -107,6 +107,27 @@ def test_received_at_is_the_clock_of_the_put(layout: JournalLayout) -> None:
     assert block.received_at == [now // 1000]
 
 
+def test_what_was_put_before_the_instant_it_names_is_durable(
+    layout: JournalLayout, open_journal: Open
+) -> None:
+    journal = open_journal()
+    intake = journal.intake(origin())
+    for number in range(20):
+        intake.put(b"%d" % number)
+        at = time.time_ns()
+        eventually(lambda at=at: journal.durable_until > at)  # type: ignore[misc]
+        assert journal.acknowledged == number + 1
+
+
+def test_a_way_in_that_goes_on(layout: JournalLayout, open_journal: Open) -> None:
+    journal = open_journal()
+    intake = journal.intake(origin(), first=7)
+    intake.put(b"seven")
+    intake.put(b"eight")
+    journal.close()
+    assert kept(layout) == [(7, b"seven"), (8, b"eight")]
+
+
 def test_several_intakes_lose_nothing_and_keep_their_order(layout: JournalLayout, open_journal: Open) -> None:
     limits = Limits(fsync_seconds=0.001, segment_bytes=20_000, segment_seconds=NEVER)
     journal = open_journal(limits=limits)

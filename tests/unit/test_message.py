@@ -52,6 +52,12 @@ def test_each_message_is_in_raw_or_quarantine_and_the_unknown_in_both() -> None:
     assert count.post_ids == ["1500000000000000000", "1", "2"]
 
 
+def test_what_was_asked_for_is_matched_where_the_message_does_not_tell() -> None:
+    origin = Origin("x", "host", "search", "s", ("mine",))
+    raw = shaped(Messages(origin, [POST, PAGE], [0, 0], [0, 1])).raw
+    assert raw["matched"].to_pylist() == [["t"], ["mine"]]
+
+
 def test_the_payload_is_verbatim_in_both() -> None:
     result = shaped(batch(EVERY))
     for table, kind in ((result.raw, str.encode), (result.quarantine, bytes)):

@@ -34,12 +34,13 @@ def plain(messages: Messages) -> tuple[Origin, list[bytes], list[int], list[int]
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+tags = st.lists(st.text("abc:0-", min_size=1, max_size=9), max_size=3).map(tuple)
 times = st.integers(-(2**63), 2**63 - 1)
 
 
 @st.composite
 def messages(draw: st.DrawFn) -> Messages:
-    origin = Origin(draw(words), draw(words), draw(words), draw(words))
+    origin = Origin(draw(words), draw(words), draw(words), draw(words), draw(tags))
     payloads = draw(st.lists(st.binary(max_size=200), max_size=6))
     first = draw(st.integers(0, 2**40))
     received = [draw(times) for _ in payloads]

@@ -58,7 +58,7 @@ def query(
     """Ask in SQL.
 
     Tables: fact_post, bridge_post_hashtag, dim_user, dim_hashtag, dim_date, agg_hashtag_hour, run, raw,
-    quarantine, track; and by the names of the case: fact_tweet, dim_user_current.
+    quarantine, track, gap; and by the names of the case: fact_tweet, dim_user_current.
     """
     settings, lake = lake_of(context)
     form = _form(form, output)

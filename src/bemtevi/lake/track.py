@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
+from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps, write_gaps
 
 if TYPE_CHECKING:
     from bemtevi.lake.lake import Lake
@@ -31,6 +32,9 @@ TRACK = TableDefinition(
         Column("removed_at", TIMESTAMP, "When it was removed; null while it is followed."),
     ),
 )
+
+WRITER = "track"
+"""Stands as the listener in the ledger where none was there yet."""
 
 TAG_PREFIX = "bemtevi:"
 """Marks a rule as ours on a network that others share with us."""
@@ -67,7 +71,11 @@ def read_rules(lake: Lake, *, removed: bool = False) -> list[TrackedRule]:
 def change_rules(
     lake: Lake, network: str, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = (), now: datetime
 ) -> None:
-    """Add and remove rules in one commit. Adding what is there and removing what is not are no errors."""
+    """Add and remove rules in one commit. Adding what is there and removing what is not are no errors.
+
+    The ledger of gaps is told: nobody listens to a new rule yet. First, since a gap of a rule that was not
+    added does no harm, and a rule without its gap would count as listened to.
+    """
     rules = {(rule.network, rule.value): rule for rule in read_rules(lake, removed=True)}
     before = dict(rules)
     for value in remove:
@@ -79,5 +87,16 @@ def change_rules(
         if old is None or old.removed_at is not None:
             rules[network, value] = TrackedRule(network, value, rule_tag(network, value), now)
     if rules != before:
+        added = [rule for key, rule in rules.items() if rule.removed_at is None and before.get(key) != rule]
+        write_gaps(lake, [not_yet_listening(rule, now) for rule in added])
         rows = [vars(rule) for rule in rules.values()]
         lake.table(TRACK).replace("true", pa.Table.from_pylist(rows, schema=TRACK.schema))
+        gone = {rule.tag for rule in rules.values() if rule.removed_at == now}
+        if gone:
+            waiting = read_gaps(lake, network=network, states=[State.OPEN])
+            write_gaps(lake, [ended(gap, now, now) for gap in waiting if gap.rules and gone >= {*gap.rules}])
+
+
+def not_yet_listening(rule: TrackedRule, now: datetime) -> Gap:
+    """The gap from the moment in which a rule is followed until a listener hears it; always the same one."""
+    return new_gap(rule.network, Cause.NOT_YET, rule.added_at, rules=[rule.tag], listener=WRITER, now=now)

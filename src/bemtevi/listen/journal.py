@@ -62,12 +62,14 @@ class Limits:
 class Intake:
     """The way of one connection into the journal: one thread puts, the journal's thread takes."""
 
-    def __init__(self, origin: Origin, wake: threading.Event, clock: Callable[[], int]) -> None:
+    def __init__(
+        self, origin: Origin, wake: threading.Event, clock: Callable[[], int], first: int = 0
+    ) -> None:
         self.origin = origin
         self._wake = wake
         self._clock = clock
         self._waiting: deque[tuple[int, bytes]] = deque()
-        self._sequence = 0
+        self._sequence = first
         self._bytes_in = 0
         self._bytes_out = 0
         self.room = threading.Event()
@@ -153,6 +155,8 @@ class Journal:
         self.failure: Exception | None = None
         self.acknowledged = 0
         """Messages that this process has made durable."""
+        self.durable_until = 0
+        """Whatever was put before this instant (nanoseconds since 1970) is durable."""
         self.sealed = threading.Event()
         """Set whenever a segment was sealed; the writer clears it."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -162,9 +166,9 @@ class Journal:
         self._identity.next = max(self._identity.next, 1 + max([committed, *self.layout.segments()]))
         self._thread.start()
 
-    def intake(self, origin: Origin) -> Intake:
-        """A way in for a new connection."""
-        intake = Intake(origin, self._wake, self._clock)
+    def intake(self, origin: Origin, first: int = 0) -> Intake:
+        """A way in for a new connection, or for one that goes on at the sequence `first`."""
+        intake = Intake(origin, self._wake, self._clock, first)
         self._intakes.append(intake)
         intake.broken = self._ended
         return intake
@@ -261,6 +265,7 @@ class Journal:
                 self._wake.wait(self._limits.fsync_seconds)
             self._wake.clear()
             closing = self._closing
+            before = self._clock()
             batches, more = self._take()
             if batches:
                 if file is None:
@@ -279,6 +284,8 @@ class Journal:
                     log.debug(
                         "journal.durable", session=messages.origin.session, upto=messages.sequences[-1] + 1
                     )
+            if not more:
+                self.durable_until = before
             due = time.monotonic() - opened_at >= self._limits.segment_seconds
             if file is not None and (closing or due or size >= self._limits.segment_bytes):
                 file.close()

@@ -29,6 +29,8 @@ class Origin:
     source: str
     path: str
     session: str
+    matched: tuple[str, ...] = ()
+    """Tags of the rules that were asked for, where the messages themselves do not tell (search)."""
 
 
 @dataclass
@@ -206,7 +208,9 @@ def _raw(
         "kind": pa.array([envelope.kind for envelope in read], pa.string()),
         "key": pa.array([envelope.key for envelope in read], pa.string()),
         "version": pa.array([envelope.version for envelope in read], pa.string()),
-        "matched": pa.array([envelope.matched for envelope in read], pa.list_(pa.string())),
+        "matched": pa.array(
+            [envelope.matched or messages.origin.matched for envelope in read], pa.list_(pa.string())
+        ),
         "payload": payload,
     }
     return pa.table([columns[name] for name in RAW.schema.names], schema=RAW.schema)

@@ -25,6 +25,7 @@ from bemtevi.listen.message import Messages, Origin, strings
 MAGIC = b"bmt1"
 HEADER = struct.Struct(">4sIII")
 MAGIC_FAMILY = b"bmt"
+TAG_SEPARATOR = "\x1f"
 
 
 def encode(messages: Messages) -> bytes:
@@ -37,6 +38,7 @@ def encode(messages: Messages) -> bytes:
             "source": origin.source,
             "path": origin.path,
             "session": origin.session,
+            **({"matched": TAG_SEPARATOR.join(origin.matched)} if origin.matched else {}),
         },
     )
     batch = pa.record_batch(
@@ -68,15 +70,20 @@ def decode(path: Path) -> Iterator[Messages]:
             end = offset + HEADER.size + len(body)
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
-            origin = Origin(**{key.decode(): value.decode() for key, value in table.schema.metadata.items()})
             yield Messages(
-                origin,
+                _origin(table.schema.metadata),
                 table["payload"].to_pylist(),
                 table["received_at"].to_pylist(),
                 table["sequence"].to_pylist(),
             )
         if end < path.stat().st_size:
             raise _damaged(path, end, "the block is cut short")
+
+
+def _origin(metadata: dict[bytes, bytes]) -> Origin:
+    told = {key.decode(): value.decode() for key, value in metadata.items()}
+    tags = told.pop("matched", "")
+    return Origin(**told, matched=tuple(tags.split(TAG_SEPARATOR)) if tags else ())
 
 
 def whole_bytes(path: Path) -> int:

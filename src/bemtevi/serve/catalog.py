@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.gap import GAP
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TRACK
@@ -62,7 +63,7 @@ class Catalog:
                 self._lake.check_zone(model.definition)
                 files = self._lake.table(model.definition).snapshot(versions[model.name]).files
             self._view(model.definition, files)
-        for definition in (RAW, QUARANTINE, TRACK, RUN):
+        for definition in (RAW, QUARANTINE, TRACK, GAP, RUN):
             snapshot = self._lake.table(definition).snapshot()
             self.empty &= snapshot.version < 0
             self._view(definition, snapshot.files)
