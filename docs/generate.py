@@ -1,15 +1,16 @@
-"""The reference pages, made from the code: commands.md, settings.md, data-dictionary.md.
+"""The reference pages, made from the code: commands, settings, data dictionary, telemetry.
 
     python docs/generate.py           writes them
     python docs/generate.py --check   fails if what is there is not what the code says
 
 Owns their form. What they say stands in the code: the help of a command, the description of a setting, the
-header of a model, the definition of a table.
+header of a model, the definition of a table, the metric, the call that logs.
 """
 
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ import typer
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from bemtevi import metrics
 from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # noqa: F401  they register commands
 from bemtevi.cli.app import InterruptedByPersonError, app
 from bemtevi.errors import BemteviError
@@ -34,6 +36,22 @@ from bemtevi.settings import FILE, Settings
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN
 
+METRICS = """\
+`bemtevi listen` and `bemtevi run` serve metrics for Prometheus if `--metrics-port` or the setting
+`metrics_port` says where, on this machine alone unless `metrics_host` says otherwise:
+
+```console
+bemtevi run --metrics-port 9464
+curl http://127.0.0.1:9464/metrics
+```
+
+No label is a hashtag, an author, a text or a secret. Metrics of the process itself (`process_*`) come with
+them. A metric that has nothing to say yet is not there. Posts a second are
+`rate(bemtevi_received_messages_total[1m])`."""
+EVENTS = """\
+Logs go to standard error, in lines for a person, or as JSON with `--log-json`. Each has `timestamp` (UTC),
+`level`, `event` and the fields below. An event is named after the part and what happened to it. `debug` is
+told with `--verbose` only. No text of a post and no token goes into a log."""
 FOLDER = Path(__file__).resolve().parent
 MADE = "<!-- Made from the code by `make docs`. Change the code, not this page. -->"
 TIMES = """\
@@ -52,6 +70,7 @@ Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
+LEVELS = ("debug", "info", "warning", "error")
 LAYER_1 = (RAW, QUARANTINE, TRACK, GAP)
 
 
@@ -65,6 +84,7 @@ def main() -> int:
         "commands.md": commands(),
         "settings.md": settings(),
         "data-dictionary.md": data_dictionary(),
+        "telemetry.md": telemetry(),
     }.items():
         text = "\n".join([MADE, "", *lines]) + "\n"
         path = FOLDER / name
@@ -178,6 +198,43 @@ def _bounds(field: FieldInfo) -> str:
         choices = [value for value in getattr(field.annotation, "__args__", ()) if isinstance(value, str)]
         parts += [f"`{value}`" for value in choices]
     return ", ".join(parts)
+
+
+def telemetry() -> Iterator[str]:
+    """Every metric and every event of the logs."""
+    yield from ["# Telemetry", "", "## Metrics", ""]
+    yield METRICS
+    yield ""
+    yield from table(
+        ["metric", "kind", "labels", "meaning"],
+        [
+            [f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), told]
+            for name, kind, labels, told in sorted(metrics.described())
+        ],
+    )
+    yield from ["## Logs", ""]
+    yield EVENTS
+    yield ""
+    yield from table(["event", "level", "fields"], _events())
+
+
+def _events() -> Iterator[list[str]]:
+    """The calls `log.<level>("part.happened", field=…)` of the program."""
+    found: dict[str, tuple[set[str], set[str]]] = {}
+    for path in sorted(Path(str(resources.files("bemtevi"))).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(value=ast.Name(id="log"), attr=level),
+                    args=[ast.Constant(value=str(event))],
+                    keywords=fields,
+                ) if level in LEVELS:
+                    levels, names = found.setdefault(event, (set(), set()))
+                    levels.add(level)
+                    names.update(field.arg for field in fields if field.arg)
+    for event, (levels, names) in sorted(found.items()):
+        shown = ", ".join(level for level in LEVELS if level in levels)
+        yield [f"`{event}`", shown, ", ".join(f"`{name}`" for name in sorted(names))]
 
 
 def data_dictionary() -> Iterator[str]:

@@ -47,6 +47,12 @@ class Settings(BaseSettings):
     fsync_seconds: float = Field(
         0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."
     )
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port at which Prometheus fetches metrics; none if not set."
+    )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address at which metrics are served; this machine alone by default."
+    )
     batch_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )

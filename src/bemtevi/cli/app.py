@@ -115,9 +115,9 @@ def settings_of(context: typer.Context, **flags: Any) -> Settings:
     return load_settings(**{**given, **{name: value for name, value in flags.items() if value is not None}})
 
 
-def lake_of(context: typer.Context) -> tuple[Settings, Lake]:
-    """The settings and their lake, which need not exist yet."""
-    settings = settings_of(context)
+def lake_of(context: typer.Context, **flags: Any) -> tuple[Settings, Lake]:
+    """The settings and their lake, which need not exist yet. Flags as for `settings_of`."""
+    settings = settings_of(context, **flags)
     lake = Lake.of(settings)
     if lake.layout.is_local and Path(settings.lake).exists() and not Path(settings.lake).is_dir():
         raise UsageError(f"The lake {settings.lake} is a file: name a folder with --lake or BEMTEVI_LAKE.")

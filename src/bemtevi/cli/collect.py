@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
+import structlog
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from bemtevi import metrics
 from bemtevi.cli.app import app, lake_of, out, told
 from bemtevi.cli.background import Background
 from bemtevi.cli.times import interval
@@ -28,6 +30,7 @@ from bemtevi.listen.x import X
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
+log = structlog.get_logger()
 NETWORKS = ("x",)
 KINDS = {
     "edit": ("edit", "edits"),
@@ -35,6 +38,10 @@ KINDS = {
     "account": ("about an account", "about accounts"),
     "system": ("notice", "notices"),
 }
+
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Serve metrics for Prometheus at this port.", min=0, max=65535)
+]
 
 
 @app.command()
@@ -75,10 +82,11 @@ def track(
 def listen(
     context: typer.Context,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Listen to what is followed, until Ctrl-C: every post goes to the journal, then to layer 1."""
-    settings, lake = lake_of(context)
-    with stop_on_signal(seconds) as stop:
+    settings, lake = lake_of(context, metrics_port=metrics_port)
+    with stop_on_signal(seconds) as stop, metrics_served(settings):
         listen_until(settings, lake, stop)
 
 
@@ -87,11 +95,12 @@ def run(
     context: typer.Context,
     every: Annotated[str, typer.Option(help="How often to consolidate.")] = "60m",
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Listen and consolidate in one process, until Ctrl-C."""
-    settings, lake = lake_of(context)
+    settings, lake = lake_of(context, metrics_port=metrics_port)
     pause = interval(every)
-    with stop_on_signal(seconds) as stop:
+    with stop_on_signal(seconds) as stop, metrics_served(settings):
         network_of(settings)  # before anything is begun
         work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
         listen_until(settings, lake, stop)
@@ -196,6 +205,17 @@ def network_of(settings: Settings) -> Network:
             "token), or try without one: bemtevi demo."
         )
     return X(settings.x_bearer_token.get_secret_value().strip(), settings.x_api_url)
+
+
+@contextmanager
+def metrics_served(settings: Settings) -> Iterator[None]:
+    """The endpoint of the metrics, if the settings want one."""
+    if settings.metrics_port is None:
+        yield
+        return
+    with metrics.endpoint(settings.metrics_host, settings.metrics_port) as url:
+        log.info("metrics.serving", url=url)
+        yield
 
 
 @contextmanager

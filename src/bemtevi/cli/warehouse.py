@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import structlog
 import typer
 
+from bemtevi import metrics
 from bemtevi.cli.app import app, lake_of, out
 from bemtevi.cli.background import Background
 from bemtevi.cli.times import interval, moment
@@ -103,11 +105,14 @@ def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop
                 log.info(
                     "consolidate.done", run=run.number, posts=run.posts_after, seconds=round(run.seconds, 2)
                 )
+            metrics.consolidated("done", time.time())
         except ConflictError as error:
+            metrics.consolidated("busy", time.time())
             log.warning("consolidate.busy", error=str(error))
         except UsageError:
             raise
         except BemteviError as error:
+            metrics.consolidated("failed", time.time())
             log.error("consolidate.failed", error=str(error))
         seconds = pause.total_seconds()
         if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):

@@ -29,7 +29,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 
-from bemtevi import crashpoint
+from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
@@ -196,6 +196,7 @@ class Table:
                 **how,
             )
             written = table.version()
+        metrics.committed(self.definition.name)
         crashpoint.reach(f"{self.definition.name}.committed")
         return written
 

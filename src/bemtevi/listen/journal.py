@@ -21,7 +21,7 @@ import msgspec
 import structlog
 from filelock import FileLock
 
-from bemtevi import crashpoint
+from bemtevi import crashpoint, metrics
 from bemtevi.errors import CorruptionError, StorageError, UsageError
 from bemtevi.lake.lake import acquire
 from bemtevi.lake.layout import JournalLayout
@@ -278,6 +278,11 @@ class Journal:
                     size += file.write(segment.encode(messages))
                 file.flush()
                 os.fdatasync(file.fileno())
+                for messages in batches:
+                    size_in = sum(map(len, messages.payloads))
+                    metrics.received(
+                        messages.origin.network, messages.origin.path, len(messages.payloads), size_in
+                    )
                 self.acknowledged += sum(len(messages.payloads) for messages in batches)
                 crashpoint.reach("journal.fsynced")
                 for messages in batches:

@@ -11,9 +11,11 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import structlog
 
+from bemtevi import metrics
 from bemtevi.errors import BemteviError, MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
@@ -60,6 +62,11 @@ class Listener:
         self.status = Status()
         self._schedule = Schedule()
         self._failure: Exception | None = None
+        layout = self._journal.layout
+        metrics.watch_journal(network.name, lambda: map(layout.segment, layout.segments()), time.time)
+        metrics.watch_disk("journal", settings.journal)
+        if lake.layout.is_local:
+            metrics.watch_disk("lake", Path(lake.layout.root))
 
     @property
     def acknowledged(self) -> int:
@@ -123,6 +130,8 @@ class Listener:
         if not rules and not (listening and self._lake.table(TRACK).exists()):
             raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
         result = self._network.sync(rules)
+        metrics.rules(self._network.name, "ours", len(rules))
+        metrics.rules(self._network.name, "others", result.foreign)
         log.info(
             "listener.rules", added=list(result.added), removed=list(result.removed), foreign=result.foreign
         )
@@ -141,11 +150,13 @@ class Listener:
             intake = self._journal.intake(self._network.origin(session))
             self._schedule.connected(time.monotonic())
             self.status.connects += 1
+            metrics.connecting(self._network.name)
             self.status.state, self.status.since = "listening", datetime.now(UTC)
             log.info("listener.connecting", network=self._network.name, session=session)
             outcome = self._network.connect(intake)
             intake.closed = True
             self.status.received += outcome.messages
+            metrics.disconnected(self._network.name, outcome.end)
             if stop.is_set() or outcome.end is End.STOPPED:
                 return
             if outcome.end is End.REFUSED:

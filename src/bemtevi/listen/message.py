@@ -61,6 +61,8 @@ class Count:
     raw: int = 0
     quarantined: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
+    posts: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Posts by network and path, repetitions included."""
     post_ids: list[str] = field(default_factory=list)
 
     def add(self, other: Count) -> None:
@@ -70,6 +72,8 @@ class Count:
         self.quarantined += other.quarantined
         for kind, number in other.kinds.items():
             self.kinds[kind] = self.kinds.get(kind, 0) + number
+        for way, number in other.posts.items():
+            self.posts[way] = self.posts.get(way, 0) + number
         self.post_ids += other.post_ids
 
 
@@ -91,6 +95,7 @@ def shape(batches: Iterable[Messages], reader: EnvelopeReader) -> Shaped:
         envelopes: list[Envelope | None] = []
         failures: list[tuple[int, str]] = []
         payload_column, bad_bytes = _text(messages.payloads)
+        posts_before = len(count.post_ids)
         for index, payload in enumerate(messages.payloads):
             try:
                 if index in bad_bytes:
@@ -112,6 +117,8 @@ def shape(batches: Iterable[Messages], reader: EnvelopeReader) -> Shaped:
             raw_tables.append(_raw(messages, [envelopes[index] for index in good], good, payload))
         if failures:
             quarantine_tables.append(_quarantine(messages, failures, envelopes))
+        way = (messages.origin.network, messages.origin.path)
+        count.posts[way] = count.posts.get(way, 0) + len(count.post_ids) - posts_before
         count.messages += len(messages.payloads)
         count.raw += len(good)
         count.quarantined += len(failures)

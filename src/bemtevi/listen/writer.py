@@ -10,15 +10,17 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
-from bemtevi import crashpoint
+from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, CorruptionError, StorageError
 from bemtevi.lake.lake import Lake
 from bemtevi.listen import message, segment
 from bemtevi.listen.dialects import EnvelopeReader
 from bemtevi.listen.journal import Journal
-from bemtevi.listen.message import Count
+from bemtevi.listen.message import Count, Shaped
 
 log = structlog.get_logger()
 
@@ -70,6 +72,7 @@ class Writer:
             crashpoint.reach("writer.dropping")
             self.journal.drop(number)
             crashpoint.reach("writer.dropped")
+            report(shaped)
             shaped.count.post_ids.clear()
             self.count.add(shaped.count)
             self._longest = max(self._longest, time.monotonic() - started)
@@ -89,6 +92,7 @@ class Writer:
                     return
                 wait = RETRY_SECONDS[min(attempt, len(RETRY_SECONDS) - 1)]
                 attempt += 1
+                metrics.storage_away()
                 log.warning("writer.storage_away", error=str(error), retry_seconds=wait)
                 if stopping or self._stopping.wait(wait):
                     return
@@ -103,3 +107,14 @@ class Writer:
     def _fail(self, error: Exception) -> None:
         self.failure = error
         log.error("writer.stopped", error=str(error), kind=type(error).__name__)
+
+
+def report(shaped: Shaped) -> None:
+    """Tell the metrics what a segment brought to layer 1."""
+    for (network, path), posts in shaped.count.posts.items():
+        rows = shaped.raw.filter((pc.field("path") == path) & (pc.field("network") == network))
+        lag = pc.subtract(rows["received_at"].cast(pa.int64()), rows["event_at"].cast(pa.int64()))
+        seconds = pc.divide(lag.drop_null().cast(pa.float64()), 1e6).to_numpy()
+        metrics.written(network, path, posts, seconds)
+    for way in shaped.quarantine.group_by(["network", "path"]).aggregate([([], "count_all")]).to_pylist():
+        metrics.quarantined(way["network"], way["path"], way["count_all"])
