@@ -33,6 +33,7 @@ from bemtevi.lake.gap import GAP
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TRACK
 from bemtevi.settings import FILE, Settings
+from bemtevi.simulate.faults import KINDS
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN
 
@@ -85,6 +86,7 @@ def main() -> int:
         "settings.md": settings(),
         "data-dictionary.md": data_dictionary(),
         "telemetry.md": telemetry(),
+        "faults.md": faults(),
     }.items():
         text = "\n".join([MADE, "", *lines]) + "\n"
         path = FOLDER / name
@@ -102,6 +104,22 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     for row in (heads, ["---"] * len(heads), *rows):
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
     yield ""
+
+
+def faults() -> Iterator[str]:
+    """Every fault of the simulator, by its place."""
+    yield from ["# Faults of the simulator", "", "How to ask for them: [simulator.md](simulator.md).", ""]
+    for place in dict.fromkeys(kind.place for kind in KINDS.values()):
+        yield from [f"## {place.capitalize()}", ""]
+        rows = []
+        for name, kind in KINDS.items():
+            given = [
+                f"`{key}={one.default}`" + (f" ({', '.join(one.choices)})" if one.choices else "")
+                for key, one in kind.parameters.items()
+            ]
+            if kind.place is place:
+                rows.append((f"`{name}`", kind.words, "; ".join(given)))
+        yield from table(("fault", "what happens", "parameters"), rows)
 
 
 def commands() -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bemtevi.cli.app import app, told
+from bemtevi.cli.app import app, out, told
 from bemtevi.errors import NetworkError, UsageError
 
 simulate = typer.Typer(
@@ -37,10 +37,29 @@ def simulate_x(
     ] = False,
     keep_alive: Annotated[float, typer.Option(help="Seconds of silence before a keep-alive.", min=0.1)] = 20,
     limit: Annotated[int | None, typer.Option(help="Stop producing after so many posts.", min=0)] = None,
+    faults: Annotated[
+        Path | None, typer.Option(help="YAML file of what goes wrong, and when; see docs/simulator.md.")
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(help="One fault, e.g. 'close' or 'cut:after_posts=500,times=3'. Repeat for more."),
+    ] = None,
+    enforce_limits: Annotated[
+        bool, typer.Option("--enforce-limits", help="Answer 429 when a rate limit of X's is passed.")
+    ] = False,
+    limit_window: Annotated[float, typer.Option(help="Seconds of a rate limit's window.", min=1)] = 900,
+    search_delay: Annotated[float, typer.Option(help="Seconds after which search finds a post.", min=0)] = 30,
+    record_ids_only: Annotated[
+        bool, typer.Option("--record-ids-only", help="Leave out of the record what search finds.")
+    ] = False,
 ) -> None:
-    """A server that speaks X's API v2: rules, filtered stream, recent search, counts."""
+    """A server that speaks X's API v2: rules, filtered stream, recent search, counts, connections, usage.
+
+    It can do wrong what X does wrong, and more, by a script of faults: `bemtevi simulate faults` lists them.
+    A running server also takes them at POST /simulation/fault.
+    """
     try:
-        from bemtevi.simulate import DEFAULT_TOPICS, Simulation, serve
+        from bemtevi.simulate import DEFAULT_TOPICS, Simulation, fault_of_flag, read_faults, serve
     except ImportError:
         raise UsageError(NEEDS_EXTRA) from None
     if replay is not None and not replay.is_file():
@@ -56,11 +75,33 @@ def simulate_x(
         spelling="post" if new_names else "tweet",
         keep_alive=keep_alive,
         limit=limit,
+        faults=(*(read_faults(faults) if faults else ()), *(fault_of_flag(text) for text in fault or ())),
+        enforce_limits=enforce_limits,
+        limit_window=limit_window,
+        search_delay=search_delay,
+        record_ids_only=record_ids_only,
     )
     try:
         serve(simulation, port=port, ready=_ready)
     except (NetworkError, OSError) as error:
         raise NetworkError(f"The port {port} cannot be used ({error}): choose another with --port.") from None
+
+
+@simulate.command("faults")
+def simulate_faults() -> None:
+    """List what a simulated X can do wrong, each with its parameters."""
+    try:
+        from bemtevi.simulate import KINDS
+    except ImportError:
+        raise UsageError(NEEDS_EXTRA) from None
+    place = ""
+    for name, kind in KINDS.items():
+        if kind.place != place:
+            place = kind.place
+            out().print(f"{place}:", markup=False)
+        given = ",".join(f"{key}={value.default}" for key, value in kind.parameters.items())
+        out().print(f"  {name}{':' if given else ''}{given}", markup=False, soft_wrap=True)
+        out().print(f"      {kind.words}", markup=False, soft_wrap=True)
 
 
 def _ready(url: str) -> None:

@@ -6,10 +6,12 @@
         ...  # point a client at server.url
 
 Owns: invented posts (`PostGenerator`), X's rule language (`parse`), a server that speaks X (`serve`,
-`running_x`, `create_app`), its ground truth (`read_record`) and archives of the past (`write_history`).
+`running_x`, `create_app`), what goes wrong with it (`faults`), its ground truth (`read_record`) and archives
+of the past (`write_history`).
 It shares nothing with the code that reads the networks: both are written from the protocol.
 """
 
+from bemtevi.simulate.faults import KINDS, Fault, fault_of, fault_of_flag, read_faults
 from bemtevi.simulate.history import write_history
 from bemtevi.simulate.posts import DEFAULT_TOPICS, PostGenerator
 from bemtevi.simulate.record import Recorded, read_record
@@ -20,6 +22,8 @@ from bemtevi.simulate.x import RunningX, create_app, running_x, serve
 
 __all__ = [
     "DEFAULT_TOPICS",
+    "KINDS",
+    "Fault",
     "PoolSource",
     "PostGenerator",
     "Recorded",
@@ -27,7 +31,10 @@ __all__ = [
     "RunningX",
     "Simulation",
     "create_app",
+    "fault_of",
+    "fault_of_flag",
     "parse",
+    "read_faults",
     "read_record",
     "render",
     "running_x",

@@ -18,6 +18,7 @@ from bemtevi.simulate import problems
 from bemtevi.simulate.fields import Selection
 from bemtevi.simulate.limits import RateLimits
 from bemtevi.simulate.problems import STREAM_RULES_PATH, ProblemError
+from bemtevi.simulate.refusals import Refusals
 from bemtevi.simulate.search import Search
 from bemtevi.simulate.simulation import Simulation
 from bemtevi.simulate.stream import StreamResponse
@@ -36,7 +37,8 @@ class Endpoints:
         self._search = Search(
             world, delay=simulation.search_delay, days=simulation.search_days, spelling=simulation.spelling
         )
-        self._limits = RateLimits(enforced=simulation.enforce_limits)
+        self._limits = RateLimits(enforced=simulation.enforce_limits, window=simulation.limit_window)
+        self._refusals = Refusals(world.script, world.wire)
         self._list_pages: dict[str, int] = {}
 
     def routes(self) -> list[Route]:
@@ -61,7 +63,7 @@ class Endpoints:
         selection = Selection(request.query_params)
         if not len(self.world.rules):
             raise problems.no_rules()
-        if len(self.world.connections) >= self._simulation.max_connections:
+        if self.world.occupied() >= self._simulation.max_connections:
             raise problems.too_many_connections()
         return StreamResponse(
             self.world,
@@ -142,7 +144,8 @@ class Endpoints:
             message = f"The `status` query parameter value [{status}] is not one of [active,inactive,all]"
             raise problems.invalid_request("status", status, message)
         size = _between(request.query_params.get("max_results", "10"), "max_results", 1, 100)
-        active = list(self.world.connections.values()) if status != "inactive" else []
+        stale = [connection for connection, _ in self.world.stale.values()]
+        active = [*stale, *self.world.connections.values()] if status != "inactive" else []
         past = list(self.world.past) if status != "active" else []
         shown = [_shown(connection) for connection in (*reversed(active), *reversed(past))][:size]
         answer: dict[str, Any] = {"meta": {"result_count": len(shown)}}
@@ -160,7 +163,8 @@ class Endpoints:
         return self._kill(wanted)
 
     async def kill_all_connections(self, _request: Request) -> dict[str, Any]:
-        return self._kill([connection.identity for connection in self.world.connections.values()])
+        known = [connection.identity for connection in self.world.connections.values()]
+        return self._kill([*known, *self.world.stale])
 
     def _kill(self, identities: list[str]) -> dict[str, Any]:
         known = {connection.identity: connection for connection in self.world.connections.values()}
@@ -169,6 +173,8 @@ class Endpoints:
             if identity in known:
                 self.world.disconnect(known[identity], "terminated")
                 results.append({"uuid": identity, "success": True})
+            elif self.world.terminate_stale(identity):
+                results.append({"uuid": identity, "success": True})
             else:
                 results.append({"uuid": identity, "success": False, "error_message": "Connection not found"})
         killed = sum(result["success"] for result in results)
@@ -176,15 +182,24 @@ class Endpoints:
         return {"data": data}
 
     def _guarded(self, method: str, path: str, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-        """The handler behind authorization and rate limits, its answer as JSON."""
+        """The handler behind authorization, rate limits and faults, its answer as JSON."""
+        of = _kind_of(path)
 
         async def answer(request: Request) -> Response:
             try:
+                if of == "stream":
+                    self.world.script.connects += 1
                 self._authorize(request)
                 request.state.limits = self._limits.spend(method, path)
+                instead = self._refusals.answer(of, request.state.limits)
+                if instead is not None:
+                    self.world.record.refused(of, instead.status_code, type(instead).__name__.lower())
+                    return instead
                 made = await handler(request)
             except ProblemError as problem:
                 limits = getattr(request.state, "limits", {})
+                why = str(problem.body.get("connection_issue") or problem.body.get("title"))
+                self.world.record.refused(of, problem.status, why)
                 return as_json(problem.body, problem.status, limits | problem.headers)
             if isinstance(made, StreamResponse):
                 return made  # type: ignore[return-value]
@@ -198,6 +213,15 @@ class Endpoints:
         expected = self._simulation.token
         if scheme.lower() != "bearer" or not token or (expected is not None and token != expected):
             raise problems.unauthorized()
+
+
+def _kind_of(path: str) -> str:
+    """What a path is about, in the words of the faults."""
+    if path.startswith(STREAM_RULES_PATH):
+        return "rules"
+    return {"search/stream": "stream", "search/recent": "search", "counts/recent": "counts"}.get(
+        path.removeprefix("/2/tweets/"), path.split("/")[2]
+    )
 
 
 class _NewRule(msgspec.Struct):

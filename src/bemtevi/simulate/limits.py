@@ -5,6 +5,7 @@ Owns: the windows and the `x-rate-limit-*` headers. Enforcing them is a choice o
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 
@@ -26,18 +27,22 @@ ELSE = 450
 class RateLimits:
     """Requests left of each endpoint in the current window."""
 
-    def __init__(self, *, enforced: bool, seconds: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, *, enforced: bool, window: float = WINDOW, seconds: Callable[[], float] = time.time
+    ) -> None:
+        """`window` in seconds: a test has no quarter of an hour."""
         self._enforced = enforced
+        self._window = window
         self._seconds = seconds
         self._spent: dict[tuple[str, str], tuple[int, int]] = {}
 
     def spend(self, method: str, path: str) -> dict[str, str]:
         """Count one request; answers the headers, or raises ProblemError when there is none left."""
         limit = LIMITS.get((method, path), ELSE)
-        now = int(self._seconds())
+        now = self._seconds()
         reset, spent = self._spent.get((method, path), (0, 0))
         if now >= reset:
-            reset, spent = now + WINDOW, 0
+            reset, spent = math.ceil(now + self._window), 0
         refused = self._enforced and spent >= limit
         if not refused:
             spent += 1

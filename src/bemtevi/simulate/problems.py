@@ -76,6 +76,39 @@ def too_many_connections() -> ProblemError:
     return ProblemError(429, body)
 
 
+def not_provisioned() -> ProblemError:
+    body = {
+        "title": "ConnectionException",
+        "detail": "This stream is being provisioned for your app.",
+        "connection_issue": "ProvisioningSubscription",
+        "type": PROBLEMS + "streaming-connection",
+    }
+    return ProblemError(503, body)
+
+
+def usage_capped(period: str, scope: str) -> ProblemError:
+    body = {
+        "title": "UsageCapExceeded",
+        "detail": f"Usage cap exceeded: {period} {scope.lower()} cap",
+        "type": PROBLEMS + "usage-capped",
+        "period": period,
+        "scope": scope,
+    }
+    return ProblemError(429, body)
+
+
+def client_forbidden(reason: str) -> ProblemError:
+    body = {
+        "title": "Client Forbidden",
+        "detail": "When authenticating requests to the Twitter API v2 endpoints, you must use keys and "
+        "tokens from a developer App that is attached to a Project.",
+        "type": PROBLEMS + "client-forbidden",
+        "reason": reason,
+        "client_id": "1",
+    }
+    return ProblemError(403, body)
+
+
 def duplicate_rule(value: str, existing_id: str) -> dict[str, Any]:
     """One entry of `errors`: the rule is there already, under that id."""
     kind = PROBLEMS + "duplicate-rules"

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from bemtevi.simulate import problems
-from bemtevi.simulate.matching import CompiledRules
+from bemtevi.simulate.matching import CompiledRules, Predicate, Subject, compile_rule
 from bemtevi.simulate.rules import MAX_RULES, Node, RuleSyntaxError, parse
 from bemtevi.simulate.snowflake import Snowflakes, milliseconds
 
@@ -43,10 +43,14 @@ class RuleBook:
         self.version = 0
         self.cap = cap
         self.compiled = CompiledRules(())
+        self.gone: CompiledRules | None = None
+        """Rules that were deleted behind the client's back and not given again."""
         self._clock = clock
         self._rules: dict[str, Rule] = {}
         self._snowflakes = Snowflakes()
         self._suffixes: dict[tuple[str, ...], bytes] = {(): b""}
+        self._behind: dict[str, Rule] = {}
+        self._searches: list[Predicate] | None = None
 
     def __len__(self) -> int:
         return len(self._rules)
@@ -85,6 +89,8 @@ class RuleBook:
             added.append(rule)
         if not dry_run and added:
             self._rules.update((rule.identity, rule) for rule in added)
+            for rule in added:
+                self._behind.pop(rule.value, None)
             self._changed()
         failed = len(errors)
         summary = {"created": len(added), "not_created": failed, "valid": len(added), "invalid": failed}
@@ -114,8 +120,26 @@ class RuleBook:
         if not dry_run and gone:
             for identity in gone:
                 del self._rules[identity]
+            if everything:
+                self._behind.clear()
             self._changed()
         return self._answer([], {"deleted": len(gone), "not_deleted": len(errors)}, errors)
+
+    def delete_behind(self, value: str = "") -> None:
+        """Another program deletes the rule with that value, or all; what they would match is withheld."""
+        for rule in self.all():
+            if not value or rule.value == value:
+                self._behind[rule.value] = self._rules.pop(rule.identity)
+        self._changed()
+
+    def finds(self, subject: Subject, identity: int) -> bool:
+        """Does a search for one of the rules bring this post back? `subject` is made for search."""
+        if self._searches is None:
+            known = (*self._rules.values(), *self._behind.values())
+            self._searches = [compile_rule(rule.tree, search=True) for rule in known]
+        if "is:retweet" in subject.flags:
+            return False
+        return any(matches(subject, identity) for matches in self._searches)
 
     def sent(self) -> str:
         """The time X puts into `meta.sent`."""
@@ -134,4 +158,7 @@ class RuleBook:
     def _changed(self) -> None:
         self.version += 1
         self.compiled = CompiledRules((rule.identity, rule.tree) for rule in self._rules.values())
+        behind = self._behind.values()
+        self.gone = CompiledRules((rule.identity, rule.tree) for rule in behind) if behind else None
         self._suffixes = {(): b""}
+        self._searches = None

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from bemtevi.simulate.faults import Fault
+from bemtevi.simulate.limits import WINDOW
 from bemtevi.simulate.posts import DEFAULT_TOPICS, PostGenerator
 from bemtevi.simulate.record import Record
+from bemtevi.simulate.script import Script
 from bemtevi.simulate.sources import POOL_SIZE, FreshSource, PoolSource, ReplaySource, Source
 from bemtevi.simulate.spelling import Spelling
 from bemtevi.simulate.world import World, now_in_utc
@@ -41,11 +44,15 @@ class Simulation:
     search_delay: float = 30.0
     search_days: float | None = 7.0
     enforce_limits: bool = False  # answer 429 when a documented rate limit is passed
+    limit_window: float = WINDOW  # seconds of a rate limit's window
+    faults: tuple[Fault, ...] = ()  # what goes wrong, and when (see `faults`)
     record: Path | None = None  # the ground truth (see `record`)
+    record_ids_only: bool = False  # leave out of the record what search finds
     clock: Callable[[], datetime] = field(default=now_in_utc, repr=False)
 
     def world(self) -> World:
         """A new world; its record is opened."""
+        record = Record(self.record, self.clock, ids_only=self.record_ids_only)
         return World(
             self._source(),
             rate=self.rate,
@@ -53,7 +60,8 @@ class Simulation:
             keep=self.keep,
             limit=self.limit,
             buffer=self.buffer,
-            record=Record(self.record),
+            record=record,
+            script=Script(self.faults, record, seed=self.seed),
         )
 
     def _source(self) -> Source:

@@ -24,16 +24,29 @@ _encode: Final = msgspec.json.Encoder().encode
 class Template:
     """A whole message under its first id, with what rules see in it."""
 
-    __slots__ = ("body", "identity", "search_subject", "subject", "suffix", "version")
+    __slots__ = (
+        "body",
+        "gone",
+        "hidden",
+        "hidden_version",
+        "identity",
+        "search_subject",
+        "subject",
+        "suffix",
+        "version",
+    )
 
     def __init__(self, message: dict[str, Any]) -> None:
         self.identity = int(message["data"]["id"])
         self.body = _encode(message)
         self.subject: Subject | None = Subject(message)
         self.search_subject = Subject(message, search=True)
-        # The last matching result, kept by the world for the rules of that version.
+        # The last matching results, kept by the world for the rules of that version.
         self.version = -1
         self.suffix = b""
+        self.gone = False
+        self.hidden_version = -1
+        self.hidden = False
 
     def message(self, identity: int) -> dict[str, Any]:
         """The whole message, as the post of that id."""

@@ -1,7 +1,8 @@
 """One simulated X: one clock, one flow of posts, whoever listens.
 
-Owns: when posts come to be, who gets them, and what is missed. Posts are produced at the rate whether or not
-anybody is connected; with rate 0 they are produced when a connection asks for more. HTTP is not known here.
+Owns: when posts come to be, who gets them, what is missed, and the faults that happen behind a client's back.
+Posts are produced at the rate whether or not anybody is connected; with rate 0 they are produced when a
+connection asks for more. HTTP is not known here.
 """
 
 from __future__ import annotations
@@ -10,13 +11,16 @@ import asyncio
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bemtevi.simulate.archive import Archive
+from bemtevi.simulate.faults import Fault, Place
 from bemtevi.simulate.record import NOBODY, Record
 from bemtevi.simulate.rulebook import RuleBook
+from bemtevi.simulate.script import Script
 from bemtevi.simulate.sources import Source
 from bemtevi.simulate.template import Template
+from bemtevi.simulate.wire import Wire
 
 Clock = Callable[[], datetime]
 Matched = tuple[int, Template, bytes]
@@ -75,6 +79,7 @@ class World:
         limit: int | None = None,
         buffer: int = 100_000,
         record: Record | None = None,
+        script: Script | None = None,
     ) -> None:
         """`limit` ends production after so many posts; `buffer` is how far a listener may fall behind."""
         self.clock = clock
@@ -82,10 +87,16 @@ class World:
         self.rules = RuleBook(clock)
         self.archive = Archive(keep)
         self.record = record or Record(None)
+        self.script = script or Script((), self.record)
+        self.wire = Wire()
         self.connections: dict[int, Connection] = {}
+        self.stale: dict[str, tuple[Connection, datetime]] = {}
+        """Connections that nobody reads, by identity, and when each goes by itself."""
         self.past: deque[Connection] = deque(maxlen=1_000)
         self.produced = 0
         self.exhausted = False
+        self.paused = False
+        self._leaving: asyncio.Future[None] | None = None
         self.usage: Counter[str] = Counter()
         self._source = source
         self._limit = limit
@@ -99,6 +110,11 @@ class World:
         loop = asyncio.get_running_loop()
         started, before = loop.time(), self.produced
         while not self.exhausted:
+            if self.paused:
+                since = loop.time()
+                while self.paused:
+                    await asyncio.sleep(TICK)
+                started += loop.time() - since
             due = int((loop.time() - started) * self.rate) - (self.produced - before)
             if due > 0:
                 self.produce(min(due, LARGEST_TURN))
@@ -115,25 +131,77 @@ class World:
         self.archive.extend(made)
         rules, compiled, version = self.rules, self.rules.compiled, self.rules.version
         settled = not compiled.by_chance
+        gone, withheld = rules.gone, []
         matched: list[Matched] = []
         for identity, template in made:
             if not settled or template.version != version:
                 hits = compiled.hits(template.subject, identity) if template.subject else ()
                 template.suffix = rules.line_end(hits)
                 template.version = version
+                template.gone = bool(gone and not hits and template.subject) and bool(
+                    gone.hits(template.subject, identity)  # type: ignore[union-attr,arg-type]
+                )
                 if not self._source.reuses:
                     template.subject = None  # matched once and for all; search has its own
             if template.suffix:
                 matched.append((identity, template, template.suffix))
+            elif template.gone:
+                withheld.append((identity, template, b""))
         if matched:
             self._hand_out(matched)
+        if withheld:
+            self.record.missed(NOBODY, _names(withheld), "the rule was deleted")
+        if self.record.tells_hidden:
+            self._tell_hidden([*matched, *withheld])
 
     async def pull(self, connection: Connection) -> None:
         """With rate 0: make more for a connection that has nothing left, at the pace of the slowest."""
-        while any(len(other.queue) > self._buffer // 2 for other in self.connections.values()):
+        while self.paused or any(len(other.queue) > self._buffer // 2 for other in self.connections.values()):
             await asyncio.sleep(TICK)
+            if not connection.open or self.script.armed:
+                return
         if connection.open:
             self.produce(PULL)
+
+    async def play(self) -> None:
+        """Play what is due behind the client's back, and wake who has a fault to play; until cancelled."""
+        while True:
+            await self.script.armed_at_all()
+            while armed := self.script.take(Place.WORLD):
+                self._play(armed.fault)
+            if self.script.due(Place.STREAM) or self.script.due(Place.CUT):
+                for connection in self.connections.values():
+                    connection.wake()
+            await asyncio.sleep(TICK)
+
+    def _play(self, fault: Fault) -> None:
+        match fault.kind:
+            case "rules-deleted":
+                self.rules.delete_behind(fault["value"])
+            case "rules-added":
+                self.rules.add([{"value": fault["value"], "tag": fault["tag"] or None}])
+            case "stale-connection":
+                stale = Connection(0, self.clock())
+                self.stale[stale.identity] = (stale, stale.opened + timedelta(seconds=fault["seconds"]))
+            case _ if self.wire.away is not None:
+                self._leaving = asyncio.ensure_future(self.wire.away(fault["seconds"]))
+
+    def occupied(self) -> int:
+        """Connections that count, read or not."""
+        now = self.clock()
+        for identity, (_, until) in list(self.stale.items()):
+            if until <= now:
+                self.terminate_stale(identity)
+        return len(self.connections) + len(self.stale)
+
+    def terminate_stale(self, identity: str) -> bool:
+        """End a connection that nobody reads; whether there was one."""
+        found = self.stale.pop(identity, None)
+        if found is None:
+            return False
+        found[0].closed, found[0].reason = self.clock(), "terminated"
+        self.past.append(found[0])
+        return True
 
     def connect(self) -> Connection:
         self._opened += 1
@@ -149,7 +217,7 @@ class World:
         connection.closed, connection.reason = self.clock(), reason
         del self.connections[connection.number]
         self.past.append(connection)
-        self.record.missed(connection.number, _names(connection.queue))
+        self.record.missed(connection.number, _names(connection.queue), reason)
         self.record.closed(connection.number, connection.closed, reason)
         connection.queue.clear()
         connection.wake()
@@ -157,11 +225,12 @@ class World:
     def delivered(self, connection: Connection, names: list[bytes]) -> None:
         """These are on their way."""
         self.record.delivered(connection.number, names)
+        self.script.posts += len(names)
         self.usage[self.clock().astimezone(UTC).strftime("%Y-%m-%dT00:00:00.000Z")] += len(names)
 
     def _hand_out(self, matched: list[Matched]) -> None:
         if not self.connections:
-            self.record.missed(NOBODY, _names(matched))
+            self.record.missed(NOBODY, _names(matched), "nobody was connected")
             return
         for connection in list(self.connections.values()):
             if len(connection.queue) + len(matched) > self._buffer:
@@ -170,6 +239,18 @@ class World:
             else:
                 connection.queue.extend(matched)
                 connection.wake()
+
+    def _tell_hidden(self, matched: list[Matched]) -> None:
+        """Tell the record which of these posts no search brings back."""
+        rules = self.rules
+        hidden = []
+        for identity, template, _ in matched:
+            if template.hidden_version != rules.version:
+                template.hidden = not rules.finds(template.search_subject, identity)
+                template.hidden_version = rules.version
+            if template.hidden:
+                hidden.append(b"%d" % identity)
+        self.record.hidden(hidden)
 
 
 def _names(matched: deque[Matched] | list[Matched]) -> list[bytes]:

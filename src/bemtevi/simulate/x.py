@@ -1,8 +1,7 @@
 """A server that speaks X.
 
 Owns: running it, in the foreground (`serve`), in the background of a test (`running_x`), or inside another
-program (`create_app`). Faults are not played here; a script of faults has three places to stand: the
-`World`, a `Connection`, and `StreamResponse.chunks`.
+program (`create_app`). Faults are not played here, but for the one that closes the port.
 """
 
 from __future__ import annotations
@@ -22,8 +21,10 @@ from starlette.responses import Response
 
 from bemtevi.errors import NetworkError
 from bemtevi.simulate import problems
+from bemtevi.simulate.control import Control
 from bemtevi.simulate.endpoints import Endpoints, as_json
 from bemtevi.simulate.simulation import Simulation
+from bemtevi.simulate.wire import Client
 from bemtevi.simulate.world import World
 
 
@@ -35,13 +36,13 @@ def create_app(simulation: Simulation | None = None, world: World | None = None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        production = asyncio.create_task(world.run())
+        tasks = [asyncio.create_task(world.run()), asyncio.create_task(world.play())]
         try:
             yield
         finally:
-            production.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await production
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             _close_all(world)
             world.record.close()
 
@@ -49,7 +50,8 @@ def create_app(simulation: Simulation | None = None, world: World | None = None)
         problem = problems.not_found()
         return as_json(problem.body, problem.status, {})
 
-    app = Starlette(routes=endpoints.routes(), lifespan=lifespan, exception_handlers={404: not_found})
+    routes = [*endpoints.routes(), *Control(world).routes()]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})
     app.state.world = world
     return app
 
@@ -112,14 +114,18 @@ class _Server(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 lifespan="on",
+                timeout_graceful_shutdown=2,
             )
         )
         try:
             self._socket = socket.create_server((host, port), reuse_port=False)
         except OSError as error:
             raise NetworkError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
-        self.url = f"http://{host}:{self._socket.getsockname()[1]}"
+        self._address = self._socket.getsockname()
+        self.url = f"http://{host}:{self._address[1]}"
         self._ready = ready
+        self.world.wire.transport_of = self._transport_of
+        self.world.wire.away = self._go_away
 
     def run_until_stopped(self) -> None:
         try:
@@ -131,6 +137,35 @@ class _Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started and self._ready is not None:
             self._ready(self.url)
+
+    def _transport_of(self, client: Client) -> asyncio.Transport | None:
+        for protocol in self.server_state.connections:
+            if getattr(protocol, "client", None) == client:
+                return getattr(protocol, "transport", None)
+        return None
+
+    async def _go_away(self, seconds: float) -> None:
+        """Close the port and every connection, and come back at the same address."""
+        for server in self.servers:
+            server.close()
+        self._socket.close()
+        for connection in list(self.world.connections.values()):
+            self.world.disconnect(connection, "fault: away")
+        for protocol in list(self.server_state.connections):
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                transport.abort()
+        await asyncio.sleep(seconds)
+        self._socket = socket.create_server(self._address, reuse_port=False)
+        config = self.config
+        self.servers.append(
+            await asyncio.get_running_loop().create_server(
+                lambda: config.http_protocol_class(  # type: ignore[call-arg]
+                    config=config, server_state=self.server_state, app_state=self.lifespan.state
+                ),
+                sock=self._socket,
+            )
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _close_all(self.world)
