@@ -31,6 +31,10 @@ class StorageError(BemteviError):
     exit_code = 4
 
 
+class DiskFullError(StorageError):
+    """The disk of the journal has no room for more: reading stops on purpose, and goes on when it has."""
+
+
 class CorruptionError(StorageError):
     """Data of our own does not read back as it was written. Never skipped, never mended in silence."""
 

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     fsync_seconds: float = Field(
         0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."
     )
+    journal_reserve_bytes: int = Field(
+        256 * MEBIBYTE,
+        ge=0,
+        description="Free bytes of the journal's disk below which listening stops until there is room again.",
+    )
     metrics_port: int | None = Field(
         None, ge=0, le=65535, description="Port at which Prometheus fetches metrics; none if not set."
     )

@@ -163,9 +163,11 @@ def test_a_full_disk_in_consolidate_of_more(owner: Person, small_disk: SmallDisk
 
 def test_a_full_disk_under_the_journal(listener: Person, small_disk: SmallDisk) -> None:
     journal = small_disk("300k") / "journal"
-    listener.environment |= {"BEMTEVI_JOURNAL": str(journal)}
-    result = listener.run("listen", "--seconds", "30")
-    assert "free some space" in result.sentence(STORAGE)
+    listener.environment |= {"BEMTEVI_JOURNAL": str(journal), "BEMTEVI_JOURNAL_RESERVE_BYTES": "100000"}
+    result = listener.run("listen", "--seconds", "3")
+    assert "journal.disk_low" in result.err
+    assert "journal.disk_full" in result.err
+    assert "journal.disk_has_room" in result.err  # the writer has emptied the journal
     small_disk("50m")
     listener.good("listen", "--seconds", "1")
     assert count(listener, "raw") > 100

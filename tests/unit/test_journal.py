@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from bemtevi.errors import ConflictError, CorruptionError, StorageError, UsageError
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen import segment
-from bemtevi.listen.journal import Intake, Journal, Limits
+from bemtevi.listen.intake import Intake
+from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Messages, Origin
 
 NEVER = 3_600.0
@@ -217,6 +218,17 @@ def test_what_a_killed_process_left_is_sealed_whole(layout: JournalLayout, open_
     assert len(kept(layout)) == 2
 
 
+def test_a_torn_segment_of_an_earlier_version_is_mended_and_told(
+    layout: JournalLayout, open_journal: Open
+) -> None:
+    data = (Path(__file__).with_name("segments") / "bmt1.segment").read_bytes()
+    left_open(layout, open_journal, data[:-5])
+    with capture_logs() as logs:
+        end(open_journal(committed=None))
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["journal.torn_tail"]
+    assert [sequence for sequence, _ in kept(layout, "0f" * 16)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("place", [2, 5, 9, 13, 40, -1])
 def test_damage_is_never_taken_for_a_torn_tail(layout: JournalLayout, open_journal: Open, place: int) -> None:
     first = bytearray(segment.encode(block(0)))
@@ -313,8 +325,8 @@ def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
 def test_the_reader_waits_when_the_disk_is_far_behind(
     layout: JournalLayout, open_journal: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bemtevi.listen.journal.BLOCK_BYTES", 2_000)
-    monkeypatch.setattr("bemtevi.listen.journal.BUFFER_BYTES", 10_000)
+    monkeypatch.setattr("bemtevi.listen.intake.BLOCK_BYTES", 2_000)
+    monkeypatch.setattr("bemtevi.listen.intake.BUFFER_BYTES", 10_000)
     journal = open_journal(committed=None)  # its thread does not run yet: a disk that hangs
     intake = journal.intake(origin())
     done = 0
@@ -340,10 +352,10 @@ def test_the_reader_waits_when_the_disk_is_far_behind(
 def test_waiting_for_room_never_lasts_for_ever(
     layout: JournalLayout, open_journal: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bemtevi.listen.journal.BLOCK_BYTES", 0)
-    monkeypatch.setattr("bemtevi.listen.journal.BUFFER_BYTES", 0)
+    monkeypatch.setattr("bemtevi.listen.intake.BLOCK_BYTES", 0)
+    monkeypatch.setattr("bemtevi.listen.intake.BUFFER_BYTES", 0)
     monkeypatch.setattr(
-        "bemtevi.listen.journal.os.fdatasync", lambda _: None
+        "bemtevi.listen.open_segment.os.fdatasync", lambda _: None
     )  # as many turns as there can be
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

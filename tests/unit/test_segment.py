@@ -87,7 +87,7 @@ def test_what_is_no_segment_is_corruption(tmp_path: Path) -> None:
 
 
 def test_a_newer_version_is_no_corruption(tmp_path: Path) -> None:
-    head = struct.pack(">4sII", b"bmt2", 4, zlib.crc32(b"body"))
+    head = struct.pack(">4sII", b"bmt3", 4, zlib.crc32(b"body"))
     path = written(tmp_path, head + struct.pack(">I", zlib.crc32(head)) + b"body")
     for read in (segment.whole_bytes, lambda path: list(segment.decode(path))):
         with pytest.raises(StorageError, match="newer bemtevi") as caught:
@@ -97,3 +97,43 @@ def test_a_newer_version_is_no_corruption(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_an_empty_segment(tmp_path: Path) -> None:
     assert list(segment.decode(written(tmp_path, b""))) == []
+
+
+FIRST_VERSION = Path(__file__).with_name("segments") / "bmt1.segment"
+"""Recorded when that was the format."""
+
+
+def test_a_segment_of_the_first_version_is_read(tmp_path: Path) -> None:
+    origin = Origin("x", "api.x.com", "stream", "0f" * 16)
+    at = 1_795_541_216_000_000
+    assert [plain(block) for block in segment.decode(FIRST_VERSION)] == [
+        (
+            origin,
+            [b'{"data":{"id":"1","text":"a"}}', b"", b"not json \xff\n"],
+            [at, at + 1, at + 9],
+            [0, 1, 2],
+        ),
+        (origin, ["olá".encode()], [at + 10], [3]),
+    ]
+    data = FIRST_VERSION.read_bytes()
+    torn = written(tmp_path, data[:-5])
+    assert 0 < segment.whole_bytes(torn) < len(data) - 5
+    mixed = written(tmp_path, data + segment.encode(BLOCKS[0]))  # a process of that version was killed
+    assert segment.whole_bytes(mixed) == mixed.stat().st_size
+    assert len(list(segment.decode(mixed))) == 3
+    damaged = bytearray(data)
+    damaged[60] ^= 1
+    with pytest.raises(CorruptionError):
+        list(segment.decode(written(tmp_path, bytes(damaged))))
+
+
+def test_the_payloads_lie_as_arrow_wants_them(tmp_path: Path) -> None:
+    (block,) = segment.decode(written(tmp_path, segment.encode(BLOCKS[0])))
+    assert block.column is not None
+    assert block.column.cast("binary").to_pylist() == block.payloads
+
+
+def test_a_block_takes_consecutive_messages_only() -> None:
+    origin = Origin("x", "host", "stream", "s")
+    with pytest.raises(ValueError, match="consecutive"):
+        segment.encode(Messages(origin, [b"a", b"b"], [1, 2], [0, 2]))

@@ -1,41 +1,43 @@
 """The journal: messages on local disk between the socket and layer 1.
 
-Owns when bytes become durable (group fsync), when a segment is sealed, and what is found after a crash.
-What `Journal` has acknowledged survives a kill at any instant. Leaves to `writer` the way to layer 1 and to
-`segment` the format.
+Owns when bytes become durable (group fsync), when a segment is sealed, what is found after a crash, and what
+is done when the disk is full: what is taken waits, and nothing more is taken until there is room.
+What `Journal` has acknowledged survives a kill at any instant. Leaves to `intake` how messages come, to
+`writer` the way to layer 1 and to `segment` the format.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 import structlog
 from filelock import FileLock
 
 from bemtevi import crashpoint, metrics
-from bemtevi.errors import CorruptionError, StorageError, UsageError
+from bemtevi.errors import CorruptionError, DiskFullError, StorageError, UsageError
 from bemtevi.lake.lake import acquire
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen import segment
+from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Messages, Origin
+from bemtevi.listen.open_segment import OpenSegment
+from bemtevi.listen.space import Space
 
 log = structlog.get_logger()
 
-BLOCK_BYTES = 4 * 1024 * 1024
-"""What is written at once. Much larger blocks cost more than they save: fresh memory for each."""
-GROUP_BLOCKS = 4
+GROUP_BLOCKS = 8
 """Blocks of a connection for one fsync, at most."""
-BUFFER_BYTES = 16 * 1024 * 1024
-"""Above this the reader waits for the disk: the socket's buffer is the next one."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+FULL_SECONDS = 1.0
+"""How often the disk is looked at: also how often a group is tried again that found no room."""
 
 
 class Identity(msgspec.Struct):
@@ -52,70 +54,12 @@ class Identity(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Limits:
-    """When to fsync (seconds), when to seal (bytes, seconds)."""
+    """When to fsync (seconds), when to seal (bytes, seconds), and below how many free bytes reading stops."""
 
     fsync_seconds: float
     segment_bytes: int
     segment_seconds: float
-
-
-class Intake:
-    """The way of one connection into the journal: one thread puts, the journal's thread takes."""
-
-    def __init__(
-        self, origin: Origin, wake: threading.Event, clock: Callable[[], int], first: int = 0
-    ) -> None:
-        self.origin = origin
-        self._wake = wake
-        self._clock = clock
-        self._waiting: deque[tuple[int, bytes]] = deque()
-        self._sequence = first
-        self._bytes_in = 0
-        self._bytes_out = 0
-        self.room = threading.Event()
-        self.room.set()
-        self.closed = False
-        self.broken = False
-        """The journal's thread has ended: nothing is taken any more."""
-
-    def put(self, payload: bytes) -> None:
-        """Hand over one message; returns before it is durable. Waits only if the disk is far behind.
-
-        Raises StorageError when the journal has ended.
-        """
-        if self.broken:
-            raise StorageError("The journal takes no more messages.")
-        self._waiting.append((self._clock() // 1000, payload))
-        self._bytes_in += len(payload)
-        behind = self._bytes_in - self._bytes_out
-        if behind > BLOCK_BYTES:
-            self._wake.set()
-            if behind > BUFFER_BYTES:
-                self.room.clear()
-                # looked at again, since it may have been taken just now
-                if self._bytes_in - self._bytes_out > BUFFER_BYTES and not self.broken:
-                    self.room.wait()
-
-    def take(self) -> Messages | None:
-        """What waits, in order, as much as fits a block; None if nothing does. For the journal's thread."""
-        waiting = self._waiting
-        payloads: list[bytes] = []
-        received_at: list[int] = []
-        size = 0
-        for _ in range(len(waiting)):
-            at, payload = waiting.popleft()
-            payloads.append(payload)
-            received_at.append(at)
-            size += len(payload)
-            if size >= BLOCK_BYTES:
-                break
-        if not payloads:
-            return None
-        first = self._sequence
-        self._sequence += len(payloads)
-        self._bytes_out += size
-        self.room.set()
-        return Messages(self.origin, payloads, received_at, range(first, self._sequence))
+    reserve_bytes: int = 0
 
 
 class Journal:
@@ -148,6 +92,8 @@ class Journal:
             self._lock.release()
             raise
         self.listener = self._identity.listener
+        self._space = Space(layout.folder, limits.reserve_bytes)
+        self._space.look()
         self._intakes: list[Intake] = []
         self._wake = threading.Event()
         self._closing = False
@@ -168,7 +114,7 @@ class Journal:
 
     def intake(self, origin: Origin, first: int = 0) -> Intake:
         """A way in for a new connection, or for one that goes on at the sequence `first`."""
-        intake = Intake(origin, self._wake, self._clock, first)
+        intake = Intake(origin, self._wake, self._clock, self._space, first)
         self._intakes.append(intake)
         intake.broken = self._ended
         return intake
@@ -185,7 +131,7 @@ class Journal:
         self._lock.release()
 
     def check(self) -> None:
-        """Raise StorageError if the journal's disk has failed, and what is a bug of ours as it is."""
+        """Raise StorageError if the journal's disk has failed or is full, and a bug of ours as it is."""
         if self.failure is not None and not isinstance(self.failure, OSError):
             raise self.failure
         if self.failure is not None:
@@ -193,6 +139,19 @@ class Journal:
                 f"The journal {self.layout.folder} cannot be written ({self.failure.strerror}): free some "
                 "space or repair the disk, then start again; what was acknowledged is kept."
             )
+        if self.full:
+            raise DiskFullError(
+                f"The disk of the journal {self.layout.folder} has no room for more: free some space, then "
+                "start again; what was acknowledged is kept."
+            )
+
+    @property
+    def full(self) -> bool:
+        """The disk has no room: `Intake.put` raises DiskFullError until this is False again.
+
+        Looked at once a second and told in the log: early, when it begins, and when it ends.
+        """
+        return self._space.full
 
     def drop(self, number: int) -> None:
         """Forget a segment that layer 1 has."""
@@ -255,52 +214,66 @@ class Journal:
                 intake.room.set()
 
     def _write(self) -> None:
-        file: BinaryIO | None = None
-        path = Path()
-        opened_at = 0.0
-        size = 0
+        current: OpenSegment | None = None
+        group: list[Messages] = []
         more = False
         while True:
             if not more:
-                self._wake.wait(self._limits.fsync_seconds)
+                self._wake.wait(FULL_SECONDS if group else self._limits.fsync_seconds)
             self._wake.clear()
             closing = self._closing
             before = self._clock()
-            batches, more = self._take()
-            if batches:
-                if file is None:
-                    path = self.layout.open_segment(self._identity.next)
-                    self._identity.next += 1
-                    self._keep(self._identity)
-                    file, opened_at, size = path.open("wb"), time.monotonic(), 0
-                    _sync_folder(self.layout.folder)
-                for messages in batches:
-                    size += file.write(segment.encode(messages))
-                file.flush()
-                os.fdatasync(file.fileno())
-                for messages in batches:
-                    size_in = sum(map(len, messages.payloads))
-                    metrics.received(
-                        messages.origin.network, messages.origin.path, len(messages.payloads), size_in
-                    )
-                self.acknowledged += sum(len(messages.payloads) for messages in batches)
-                crashpoint.reach("journal.fsynced")
-                for messages in batches:
-                    log.debug(
-                        "journal.durable", session=messages.origin.session, upto=messages.sequences[-1] + 1
-                    )
-            if not more:
+            self._space.look()
+            again = bool(group)  # what found no room in the turn before comes before what is new
+            if not group:
+                group, more = self._take()
+            wrote = bool(group)
+            if group:
+                try:
+                    current = current or self._open()
+                    current.append(group)
+                except OSError as error:
+                    if error.errno not in NO_ROOM or closing:
+                        raise
+                    self._space.failed()
+                    more = False
+                else:
+                    self._space.wrote()
+                    self._acknowledge(group)
+                    group = []
+                    more = more or again
+            if not more and not group:
                 self.durable_until = before
-            due = time.monotonic() - opened_at >= self._limits.segment_seconds
-            if file is not None and (closing or due or size >= self._limits.segment_bytes):
-                file.close()
-                path.rename(self.layout.segment(int(path.stem)))
+            if current is not None and (closing or self._due(current)):
+                current.seal()
                 _sync_folder(self.layout.folder)
-                file = None
+                current = None
                 crashpoint.reach("journal.sealed")
                 self.sealed.set()
-            if closing and not batches:
+            if closing and not wrote:
                 return
+
+    def _open(self) -> OpenSegment:
+        number = self._identity.next
+        self._identity.next += 1
+        self._keep(self._identity)
+        opened = OpenSegment(self.layout.open_segment(number))
+        _sync_folder(self.layout.folder)
+        return opened
+
+    def _due(self, current: OpenSegment) -> bool:
+        """Whether a segment is big or old enough; any is when the disk is full, so that it may be emptied."""
+        old = time.monotonic() - current.opened_at >= self._limits.segment_seconds
+        return old or current.size >= self._limits.segment_bytes or self._space.full
+
+    def _acknowledge(self, group: list[Messages]) -> None:
+        self.acknowledged += sum(len(messages.payloads) for messages in group)
+        crashpoint.reach("journal.fsynced")
+        for messages in group:
+            origin = messages.origin
+            size = sum(map(len, messages.payloads))
+            metrics.received(origin.network, origin.path, len(messages.payloads), size)
+            log.debug("journal.durable", session=origin.session, upto=messages.sequences[-1] + 1)
 
     def _take(self) -> tuple[list[Messages], bool]:
         """Some blocks of each connection, and whether there may be more."""

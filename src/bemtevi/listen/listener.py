@@ -56,7 +56,12 @@ class Listener:
         self._journal = Journal(
             JournalLayout(settings.journal, network.name),
             uri,
-            Limits(settings.fsync_seconds, settings.segment_bytes, settings.segment_seconds),
+            Limits(
+                settings.fsync_seconds,
+                settings.segment_bytes,
+                settings.segment_seconds,
+                settings.journal_reserve_bytes,
+            ),
         )
         self.writer = Writer(lake, self._journal)
         self.status = Status()

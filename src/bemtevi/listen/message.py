@@ -43,6 +43,8 @@ class Messages:
     sequences: Sequence[int]
     places: Sequence[str] | None = None
     """Where each stood in a file ("line 7"), for the reason of one that cannot be read."""
+    column: pa.Array | None = None
+    """The payloads as an Arrow string column, where they already lie so; not validated."""
 
     def after(self, sequence: int) -> Messages:
         """Those from this position on."""
@@ -94,7 +96,7 @@ def shape(batches: Iterable[Messages], reader: EnvelopeReader) -> Shaped:
     for messages in batches:
         envelopes: list[Envelope | None] = []
         failures: list[tuple[int, str]] = []
-        payload_column, bad_bytes = _text(messages.payloads)
+        payload_column, bad_bytes = _text(messages)
         posts_before = len(count.post_ids)
         for index, payload in enumerate(messages.payloads):
             try:
@@ -150,9 +152,10 @@ def committed(lake: Lake, application: str) -> int:
     return -1 if number is None else number
 
 
-def _text(payloads: Sequence[bytes]) -> tuple[pa.Array, set[int]]:
+def _text(messages: Messages) -> tuple[pa.Array, set[int]]:
     """The payloads as an Arrow string column, and the indexes of those that are not UTF-8 (empty there)."""
-    column = strings(payloads)
+    payloads = messages.payloads
+    column = strings(payloads) if messages.column is None else messages.column
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from bemtevi.lake.track import TrackedRule
-from bemtevi.listen.journal import Intake
+from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Origin
 
 

@@ -4,9 +4,14 @@ Owns the format. A segment is a file of blocks, each
 
     magic (4 bytes) · length of the body (4) · CRC-32 of the body (4) · CRC-32 of all these (4) · body
 
-and the body is an Arrow IPC stream of one batch (sequence, received_at, payload) whose schema carries the
-origin. The header is checked by itself: a damaged length must not look like the end of the segment. Leaves to
-`journal` when blocks are written, flushed and dropped.
+and the body is, in little-endian numbers and without padding,
+
+    length of the origin (4) · number of messages (4) · sequence of the first (8) · origin as JSON
+    · received_at of each (8) · length of each payload (4) · the payloads
+
+The header is checked by itself: a damaged length must not look like the end of the segment. The payloads lie
+as Arrow and Parquet want them, so nothing is encoded twice. Blocks of the first version, whose body is an
+Arrow IPC stream, are still read. Leaves to `journal` when blocks are written, flushed and dropped.
 """
 
 from __future__ import annotations
@@ -14,48 +19,52 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+import numpy as np
 import pyarrow as pa
 
 from bemtevi.errors import CorruptionError, StorageError
-from bemtevi.listen.message import Messages, Origin, strings
+from bemtevi.listen.message import Messages, Origin
 
-MAGIC = b"bmt1"
-HEADER = struct.Struct(">4sIII")
+MAGIC = b"bmt2"
+FIRST_MAGIC = b"bmt1"
 MAGIC_FAMILY = b"bmt"
-TAG_SEPARATOR = "\x1f"
+HEADER = struct.Struct(">4sIII")
+PREFIX = struct.Struct("<IIq")
+
+
+def pieces(messages: Messages) -> tuple[bytes, bytes, bytes]:
+    """One block, as parts to be written one after the other: the payloads are copied once only.
+
+    Raises ValueError for messages whose sequences are not one after the other.
+    """
+    payloads = messages.payloads
+    count = len(payloads)
+    first = messages.sequences[0] if count else 0
+    if count and messages.sequences[-1] - first != count - 1:
+        raise ValueError("a block takes consecutive messages only")
+    origin = msgspec.json.encode(messages.origin)
+    data = b"".join(payloads)
+    head = b"".join(
+        (
+            PREFIX.pack(len(origin), count, first),
+            origin,
+            np.fromiter(messages.received_at, "<i8", count).tobytes(),
+            np.fromiter(map(len, payloads), "<u4", count).tobytes(),
+        )
+    )
+    length = len(head) + len(data)
+    checksum = zlib.crc32(data, zlib.crc32(head))
+    return HEADER.pack(MAGIC, length, checksum, _header_checksum(MAGIC, length, checksum)), head, data
 
 
 def encode(messages: Messages) -> bytes:
     """One block."""
-    origin = messages.origin
-    schema = pa.schema(
-        [("sequence", pa.int64()), ("received_at", pa.int64()), ("payload", pa.large_binary())],
-        metadata={
-            "network": origin.network,
-            "source": origin.source,
-            "path": origin.path,
-            "session": origin.session,
-            **({"matched": TAG_SEPARATOR.join(origin.matched)} if origin.matched else {}),
-        },
-    )
-    batch = pa.record_batch(
-        [
-            pa.array(messages.sequences, pa.int64()),
-            pa.array(messages.received_at, pa.int64()),
-            strings(messages.payloads, pa.large_binary()),
-        ],
-        schema=schema,
-    )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(batch)
-    body = sink.getvalue()
-    checksum = zlib.crc32(body)
-    header = HEADER.pack(MAGIC, body.size, checksum, _header_checksum(body.size, checksum))
-    return b"".join((header, body))
+    return b"".join(pieces(messages))
 
 
 def decode(path: Path) -> Iterator[Messages]:
@@ -66,24 +75,11 @@ def decode(path: Path) -> Iterator[Messages]:
     """
     with path.open("rb") as file:
         end = 0
-        for offset, body in _blocks(file, path):
+        for offset, magic, body in _blocks(file, path):
             end = offset + HEADER.size + len(body)
-            with pa.ipc.open_stream(body) as stream:
-                table = stream.read_all()
-            yield Messages(
-                _origin(table.schema.metadata),
-                table["payload"].to_pylist(),
-                table["received_at"].to_pylist(),
-                table["sequence"].to_pylist(),
-            )
+            yield _first_version(body) if magic == FIRST_MAGIC else _messages(body)
         if end < path.stat().st_size:
             raise _damaged(path, end, "the block is cut short")
-
-
-def _origin(metadata: dict[bytes, bytes]) -> Origin:
-    told = {key.decode(): value.decode() for key, value in metadata.items()}
-    tags = told.pop("matched", "")
-    return Origin(**told, matched=tuple(tags.split(TAG_SEPARATOR)) if tags else ())
 
 
 def whole_bytes(path: Path) -> int:
@@ -93,35 +89,65 @@ def whole_bytes(path: Path) -> int:
     """
     end = 0
     with path.open("rb") as file:
-        for offset, body in _blocks(file, path):
+        for offset, _, body in _blocks(file, path):
             end = offset + HEADER.size + len(body)
     return end
 
 
-def _blocks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Offset and body of each whole block."""
+def _messages(body: bytes) -> Messages:
+    origin_bytes, count, first = PREFIX.unpack_from(body)
+    at = PREFIX.size + origin_bytes
+    origin = msgspec.json.decode(body[PREFIX.size : at], type=Origin)
+    received_at = np.frombuffer(body, "<i8", count, at)
+    lengths = np.frombuffer(body, "<u4", count, at + 8 * count)
+    at += 12 * count
+    offsets = np.zeros(count + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    data = memoryview(body)[at:]
+    ends = offsets.tolist()
+    payloads = [bytes(data[start:end]) for start, end in pairwise(ends)]
+    column = pa.Array.from_buffers(
+        pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(body).slice(at)]
+    )
+    return Messages(origin, payloads, received_at.tolist(), range(first, first + count), column=column)
+
+
+def _first_version(body: bytes) -> Messages:
+    with pa.ipc.open_stream(body) as stream:
+        table = stream.read_all()
+    return Messages(
+        Origin(**{key.decode(): value.decode() for key, value in table.schema.metadata.items()}),
+        table["payload"].to_pylist(),
+        table["received_at"].to_pylist(),
+        table["sequence"].to_pylist(),
+    )
+
+
+def _blocks(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes, bytes]]:
+    """Offset, magic and body of each whole block."""
     offset = 0
     while True:
         header = file.read(HEADER.size)
         if len(header) < HEADER.size:
             return
         magic, length, checksum, header_checksum = HEADER.unpack(header)
-        whole = header_checksum == _header_checksum(length, checksum)
-        if magic != MAGIC and magic.startswith(MAGIC_FAMILY) and not whole and offset == 0:
+        known = magic in (MAGIC, FIRST_MAGIC)
+        whole = header_checksum == _header_checksum(magic, length, checksum)
+        if not known and magic.startswith(MAGIC_FAMILY) and whole:
             raise StorageError(f"The segment {path} was written by a newer bemtevi: update bemtevi.")
-        if magic != MAGIC or not whole:
+        if not known or not whole:
             raise _damaged(path, offset, "no block begins there")
         body = file.read(length)
         if len(body) < length:
             return
         if zlib.crc32(body) != checksum:
             raise _damaged(path, offset, "the checksum does not fit")
-        yield offset, body
+        yield offset, magic, body
         offset += HEADER.size + length
 
 
-def _header_checksum(length: int, checksum: int) -> int:
-    return zlib.crc32(struct.pack(">4sII", MAGIC, length, checksum))
+def _header_checksum(magic: bytes, length: int, checksum: int) -> int:
+    return zlib.crc32(struct.pack(">4sII", magic, length, checksum))
 
 
 def _damaged(path: Path, offset: int, what: str) -> CorruptionError:

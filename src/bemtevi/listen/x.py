@@ -22,7 +22,7 @@ from requests.adapters import HTTPAdapter
 
 from bemtevi.lake.track import TrackedRule
 from bemtevi.listen import x_rules
-from bemtevi.listen.journal import Intake
+from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Origin
 from bemtevi.listen.network import End, Outcome, SyncResult
 from bemtevi.listen.x_client import XClient, problem, rate_limit
