@@ -26,6 +26,9 @@ FILE = Path("bemtevi.toml")
 MEBIBYTE = 1024 * 1024
 SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
 
+LONGEST_RULE = 1_024
+MOST_RULES = 1_000
+
 
 class Settings(BaseSettings):
     """The settings of one process. Environment names are `BEMTEVI_` and the field's name in capitals."""
@@ -40,6 +43,12 @@ class Settings(BaseSettings):
     threads: int | None = Field(None, ge=1, description="Threads of the engine; all cores if not set.")
     x_bearer_token: SecretStr | None = Field(None, description="App-only bearer token of X's API v2.")
     x_api_url: str = Field("https://api.x.com", description="Server that speaks X's API.")
+    x_rule_length: int = Field(
+        LONGEST_RULE, ge=1, description="Longest rule that X takes, in characters; more with some contracts."
+    )
+    x_rule_cap: int = Field(
+        MOST_RULES, ge=1, description="Most rules that X lets one app have; more with some contracts."
+    )
     segment_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes after which a segment is sealed.")
     segment_seconds: float = Field(
         30.0, gt=0, description="Time after which a segment is sealed, in seconds."

@@ -238,14 +238,16 @@ def test_a_rule_that_x_refuses_while_it_listens_is_told_once_and_the_stream_goes
         listening(tmp_path, server) as one,
     ):
         eventually(one.has(10))
-        one.follow("lang:pt")
-        eventually(lambda: any(entry["event"] == "listener.rules_not_synced" for entry in logs))
+        one.follow("lang:pt", "#vacina")
+        eventually(lambda: any(entry["event"] == "listener.rule_refused" for entry in logs))
+        assert set(rules_at(server)) == {"#covid19", "#vacina"}  # the good one is followed
         before = one.listener.acknowledged
         time.sleep(0.5)
         eventually(lambda: one.listener.acknowledged > before)
     assert one.failure is None
-    (told,) = [entry for entry in logs if entry["event"] == "listener.rules_not_synced"]
-    assert "'lang:pt'" in told["error"]
+    (told,) = [entry for entry in logs if entry["event"] == "listener.rule_refused"]
+    assert (told["rule"], told["log_level"]) == ("lang:pt", "error")
+    assert "standalone" in told["reason"]
 
 
 def test_a_change_that_could_not_be_told_to_x_is_told_later(
@@ -301,8 +303,19 @@ def test_more_rules_than_fit_one_call(tmp_path: Path) -> None:
         assert (len(result.removed), list(rules_at(server))) == (229, ["#tag7"])
 
 
-def test_an_invalid_rule_is_one_sentence(tmp_path: Path) -> None:
-    with running_x(simulation(tmp_path)) as server, listening(tmp_path, server, "#ok", "lang:pt") as one:
+def test_a_rule_that_x_refuses_at_the_start_stops_none_of_the_others(tmp_path: Path) -> None:
+    with (
+        capture_logs() as logs,
+        running_x(simulation(tmp_path)) as server,
+        listening(tmp_path, server, "#covid19", "lang:pt") as one,
+    ):
+        eventually(one.has(10))
+    assert one.failure is None
+    assert [entry["rule"] for entry in logs if entry["event"] == "listener.rule_refused"] == ["lang:pt"]
+
+
+def test_rules_that_x_refuses_one_and_all_are_one_sentence(tmp_path: Path) -> None:
+    with running_x(simulation(tmp_path)) as server, listening(tmp_path, server, "lang:pt") as one:
         eventually(one.ended)
     assert isinstance(one.failure, UsageError)
     assert "'lang:pt'" in str(one.failure)

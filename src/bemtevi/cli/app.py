@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         signal.signal(signal.SIGINT, _on_interrupt)
         # the modules register their commands on import
-        from bemtevi.cli import answers, collect, demonstrate, simulator, warehouse  # noqa: F401
+        from bemtevi.cli import answers, collect, demonstrate, simulator, track, warehouse  # noqa: F401
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):

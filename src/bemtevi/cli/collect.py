@@ -1,4 +1,4 @@
-"""Commands that bring posts in: track, listen, import, run."""
+"""Commands that bring posts in: listen, import, run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +21,6 @@ from bemtevi.cli.times import interval
 from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.track import change_rules, read_rules
 from bemtevi.listen.archive import Report, check, import_file
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.network import Network
@@ -31,7 +29,6 @@ from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()
-NETWORKS = ("x",)
 KINDS = {
     "edit": ("edit", "edits"),
     "delete": ("deletion", "deletions"),
@@ -42,40 +39,6 @@ KINDS = {
 MetricsPort = Annotated[
     int | None, typer.Option(help="Serve metrics for Prometheus at this port.", min=0, max=65535)
 ]
-
-
-@app.command()
-def track(
-    context: typer.Context,
-    rules: Annotated[
-        list[str] | None, typer.Argument(help="Rules, e.g. '#covid19' or 'vacina lang:pt'.")
-    ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Stop following the rules given.")] = False,
-    network: Annotated[str, typer.Option(help="Network: x.")] = "x",
-) -> None:
-    """Follow hashtags (X's own operators work), stop following them, or list what is followed."""
-    _, lake = lake_of(context)
-    if network not in NETWORKS:
-        raise UsageError(f"The network '{network}' is not known; known are: {', '.join(NETWORKS)}.")
-    values = tuple(" ".join(rule.split()) for rule in rules or [])
-    if any(not value for value in values):
-        raise UsageError("A rule is empty: give a hashtag such as '#covid19' (with the quotes).")
-    followed = {rule.value for rule in read_rules(lake) if rule.network == network}
-    if remove:
-        unknown = [value for value in values if value not in followed]
-        if unknown or not values:
-            raise UsageError(
-                f"Not followed on {network}: {', '.join(unknown) or 'no rule was given'}. "
-                "`bemtevi track` lists what is."
-            )
-        change_rules(lake, network, remove=values, now=datetime.now(UTC))
-    elif values:
-        change_rules(lake, network, add=values, now=datetime.now(UTC))
-    current = read_rules(lake)
-    if not current:
-        out().print('Nothing is followed. Add a hashtag: bemtevi track "#covid19"', markup=False)
-    for rule in current:
-        out().print(f"{rule.network}  {rule.value}", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -199,12 +162,22 @@ def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
 
 def network_of(settings: Settings) -> Network:
     """X with the token of the settings. Raises MissingCredentialError without one."""
+    return X(
+        token_of(settings),
+        settings.x_api_url,
+        longest_rule=settings.x_rule_length,
+        most_rules=settings.x_rule_cap,
+    )
+
+
+def token_of(settings: Settings) -> str:
+    """The bearer token of X. Raises MissingCredentialError without one."""
     if settings.x_bearer_token is None or not settings.x_bearer_token.get_secret_value().strip():
         raise MissingCredentialError(
             "A bearer token of X is missing: set BEMTEVI_X_BEARER_TOKEN (developer console of X, app-only "
             "token), or try without one: bemtevi demo."
         )
-    return X(settings.x_bearer_token.get_secret_value().strip(), settings.x_api_url)
+    return settings.x_bearer_token.get_secret_value().strip()
 
 
 @contextmanager

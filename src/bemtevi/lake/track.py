@@ -7,7 +7,7 @@ A row is never deleted, only marked as removed: the tags of old rules must still
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,8 @@ TRACK = TableDefinition(
         Column("tag", pa.string(), "Our stable id of the rule, given to the network."),
         Column("added_at", TIMESTAMP, "When it was last added."),
         Column("removed_at", TIMESTAMP, "When it was removed; null while it is followed."),
+        Column("label", pa.string(), "A name for it, of who follows it; null without one."),
+        Column("purpose", pa.string(), "What its posts are collected for; null if it was not said."),
     ),
 )
 
@@ -49,6 +51,8 @@ class TrackedRule:
     tag: str
     added_at: datetime
     removed_at: datetime | None = None
+    label: str | None = None
+    purpose: str | None = None
 
 
 def rule_tag(network: str, value: str) -> str:
@@ -69,9 +73,18 @@ def read_rules(lake: Lake, *, removed: bool = False) -> list[TrackedRule]:
 
 
 def change_rules(
-    lake: Lake, network: str, *, add: tuple[str, ...] = (), remove: tuple[str, ...] = (), now: datetime
+    lake: Lake,
+    network: str,
+    *,
+    add: tuple[str, ...] = (),
+    remove: tuple[str, ...] = (),
+    label: str | None = None,
+    purpose: str | None = None,
+    now: datetime,
 ) -> None:
     """Add and remove rules in one commit. Adding what is there and removing what is not are no errors.
+
+    `label` and `purpose` are given to the rules that are added, also to those that are there already.
 
     The ledger of gaps is told: nobody listens to a new rule yet. First, since a gap of a rule that was not
     added does no harm, and a rule without its gap would count as listened to.
@@ -81,13 +94,15 @@ def change_rules(
     for value in remove:
         old = rules.get((network, value))
         if old is not None and old.removed_at is None:
-            rules[network, value] = TrackedRule(network, value, old.tag, old.added_at, now)
+            rules[network, value] = replace(old, removed_at=now)
     for value in add:
         old = rules.get((network, value))
         if old is None or old.removed_at is not None:
-            rules[network, value] = TrackedRule(network, value, rule_tag(network, value), now)
+            rules[network, value] = old = TrackedRule(network, value, rule_tag(network, value), now)
+        rules[network, value] = replace(old, label=label or old.label, purpose=purpose or old.purpose)
     if rules != before:
-        added = [rule for key, rule in rules.items() if rule.removed_at is None and before.get(key) != rule]
+        heard = {rule.tag for rule in before.values() if rule.removed_at is None}
+        added = [rule for rule in rules.values() if rule.removed_at is None and rule.tag not in heard]
         write_gaps(lake, [not_yet_listening(rule, now) for rule in added])
         rows = [vars(rule) for rule in rules.values()]
         lake.table(TRACK).replace("true", pa.Table.from_pylist(rows, schema=TRACK.schema))

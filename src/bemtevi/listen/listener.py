@@ -135,11 +135,20 @@ class Listener:
         if not rules and not (listening and self._lake.table(TRACK).exists()):
             raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
         result = self._network.sync(rules)
-        metrics.rules(self._network.name, "ours", len(rules))
+        metrics.rules(self._network.name, "ours", result.active)
         metrics.rules(self._network.name, "others", result.foreign)
         log.info(
             "listener.rules", added=list(result.added), removed=list(result.removed), foreign=result.foreign
         )
+        for refusal in result.refused:
+            log.error("listener.rule_refused", rule=refusal.value, reason=refusal.reason)
+        if result.refused and not result.active:
+            first = result.refused[0]
+            raise UsageError(
+                f"The network {self._network.name} takes none of the rules that are followed; of "
+                f"{first.value!r} it says: {first.reason}. Remove it with `bemtevi track --remove` and add "
+                "it again, mended."
+            )
         return result
 
     def _read(self, stop: threading.Event) -> None:

@@ -42,6 +42,15 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A rule that the network does not take, and why, in a clause."""
+
+    value: str
+    reason: str
+    is_duplicate: bool = False
+
+
+@dataclass(frozen=True)
 class SyncResult:
     """What was changed so that the network follows our rules."""
 
@@ -49,6 +58,9 @@ class SyncResult:
     removed: tuple[str, ...] = ()
     foreign: int = 0
     """Rules on the server that are not ours; their posts come too."""
+    refused: tuple[Refusal, ...] = ()
+    active: int = 0
+    """Rules of our list that the server follows now."""
 
 
 class Network(Protocol):
@@ -60,11 +72,11 @@ class Network(Protocol):
         """Where the messages of a connection come from."""
         ...
 
-    def sync(self, rules: list[TrackedRule]) -> SyncResult:
-        """Make the server follow just these rules of ours. Repeating it changes nothing.
+    def sync(self, rules: list[TrackedRule], percent: int = 100) -> SyncResult:
+        """Make the server follow just these rules of ours, each for `percent` of its matches.
 
-        Raises UsageError for a rule that the network does not accept, MissingCredentialError or
-        NetworkError.
+        Repeating it changes nothing. A rule that the network refuses stops none of the others. Raises
+        MissingCredentialError or NetworkError.
         """
         ...
 

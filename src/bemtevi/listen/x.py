@@ -26,6 +26,7 @@ from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Origin
 from bemtevi.listen.network import End, Outcome, SyncResult
 from bemtevi.listen.x_client import XClient, problem, rate_limit
+from bemtevi.settings import LONGEST_RULE, MOST_RULES
 
 TWEEPY_HOST = "https://api.twitter.com"
 READ_BYTES = 64 * 1024  # at most: a chunk is handed on as it comes; Tweepy's 512 halves the speed
@@ -119,9 +120,13 @@ class X:
 
     name = "x"
 
-    def __init__(self, token: str, api_url: str) -> None:
+    def __init__(
+        self, token: str, api_url: str, *, longest_rule: int = LONGEST_RULE, most_rules: int = MOST_RULES
+    ) -> None:
         self._token = token
         self._api_url = api_url
+        self._longest_rule = longest_rule
+        self._most_rules = most_rules
         self._stopped = threading.Event()
         self._adapter: Adapter | None = None
 
@@ -129,10 +134,11 @@ class X:
         """Messages of the stream, from the host that is set."""
         return Origin(self.name, urlsplit(self._api_url).netloc, "stream", session)
 
-    def sync(self, rules: list[TrackedRule]) -> SyncResult:
+    def sync(self, rules: list[TrackedRule], percent: int = 100) -> SyncResult:
         """Make X follow our rules, and no others of ours."""
+        wanted = x_rules.wishes(rules, percent, self._longest_rule)
         with XClient(self._token, self._api_url) as client:
-            return x_rules.sync(client, rules)
+            return x_rules.sync(client, wanted, self._most_rules)
 
     def connect(self, intake: Intake) -> Outcome:
         """One connection to the filtered stream, until it ends."""

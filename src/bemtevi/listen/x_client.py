@@ -72,9 +72,12 @@ class Answer:
 class XRefusalError(NetworkError):
     """X answered with an error; the token is not what it is about."""
 
-    def __init__(self, sentence: str, status: int, problem: Problem, limit: RateLimit) -> None:
+    def __init__(
+        self, sentence: str, status: int, problem: Problem, limit: RateLimit, body: dict[str, Any]
+    ) -> None:
         super().__init__(sentence)
         self.status = status
+        self.body = body
         self.problem = problem
         self.limit = limit
 
@@ -136,12 +139,9 @@ class XClient:
         headers, status = response.headers, response.status_code
         limit = rate_limit(headers)
         if not response.ok or 300 <= status < 400:
-            raise _refusal(self.api_url, path, status, problem(content), limit)
-        try:
-            decoded = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            decoded = None
-        if not isinstance(decoded, dict):
+            raise _refusal(self.api_url, path, status, content, limit)
+        decoded = _decoded(content)
+        if decoded is None:
             raise NetworkError(
                 f"What answers at {self.api_url} does not speak X (no JSON object at {path}): check "
                 "BEMTEVI_X_API_URL."
@@ -172,11 +172,8 @@ def rate_limit(headers: Mapping[str, str]) -> RateLimit:
 
 def problem(content: bytes) -> Problem:
     """What the body of a refusal says. Pure; takes any bytes."""
-    try:
-        value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Problem()
-    if not isinstance(value, dict):
+    value = _decoded(content)
+    if value is None:
         return Problem()
     told = value
     errors = value.get("errors")
@@ -188,6 +185,14 @@ def problem(content: bytes) -> Problem:
     return Problem(
         kind.rpartition("/problems/")[2] if "/problems/" in kind else "", title, detail, issue, period
     )
+
+
+def _decoded(content: bytes) -> dict[str, Any] | None:
+    try:
+        value = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def _content(response: requests.Response) -> bytes:
@@ -210,14 +215,19 @@ def _clock(date: str) -> datetime | None:
 
 
 def _refusal(
-    api_url: str, path: str, status: int, problem: Problem, limit: RateLimit
+    api_url: str, path: str, status: int, content: bytes, limit: RateLimit
 ) -> XRefusalError | MissingCredentialError:
-    said = f": {problem.sentence}" if problem.sentence else ""
-    if status in (401, 403) and problem.kind != "usage-capped":
+    told = problem(content)
+    said = f": {told.sentence.rstrip('.')}" if told.sentence else ""
+    if status in (401, 403) and told.kind != "usage-capped":
         return MissingCredentialError(
             f"X at {api_url} refuses the token (HTTP {status}{said}): set BEMTEVI_X_BEARER_TOKEN to an "
             "app-only bearer token with access to the filtered stream."
         )
     return XRefusalError(
-        f"X at {api_url} answered {status} at {path}{said}; try again later.", status, problem, limit
+        f"X at {api_url} answered {status} at {path}{said}; try again later.",
+        status,
+        told,
+        limit,
+        _decoded(content) or {},
     )

@@ -1,20 +1,22 @@
 """X's rules: what its server follows for us, made equal to our list.
 
 Owns the calls about rules and the comparison of theirs with ours. Ours are known by their tag
-(`lake/track.py`); those of others share the app and are left alone. Leaves the stream to `x`.
-Source: docs.x.com x-api/posts/filtered-stream, build a rule.
+(`lake/track.py`); those of others share the app and are left alone. X takes some rules of a call and refuses
+others: each refusal is told and stops none of the rest. Leaves the stream to `x`, and what a rule's text
+tells to `x_rule_text`. Source: docs.x.com x-api/posts/filtered-stream, build a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bemtevi.errors import NetworkError, UsageError
+from bemtevi.errors import NetworkError
 from bemtevi.lake.track import TAG_PREFIX, TrackedRule
-from bemtevi.listen.network import SyncResult
-from bemtevi.listen.x_client import XClient
+from bemtevi.listen.network import Refusal, SyncResult
+from bemtevi.listen.x_client import XClient, XRefusalError
+from bemtevi.listen.x_rule_text import sampled
 
 PATH = "/2/tweets/search/stream/rules"
 RULES_A_CALL = 100
@@ -34,27 +36,103 @@ class ServerRule:
         return self.tag.startswith(TAG_PREFIX)
 
 
-def sync(client: XClient, rules: Sequence[TrackedRule]) -> SyncResult:
-    """Make X follow our rules, and no others of ours. Repeating it changes nothing.
+@dataclass(frozen=True)
+class Plan:
+    """What makes X follow our list. `add` has value and tag of each rule, as X shall have them."""
 
-    Raises UsageError for a rule that X does not accept, else as the client.
-    """
-    existing = read(client)
-    wanted = {rule.value: rule.tag for rule in rules}
-    stale = [rule for rule in existing if rule.is_ours and wanted.get(rule.value) != rule.tag]
-    for start in range(0, len(stale), RULES_A_CALL):
-        ids = [rule.identity for rule in stale[start : start + RULES_A_CALL]]
-        client.post(PATH, {"delete": {"ids": ids}})
-    gone = {rule.identity for rule in stale}
-    present = {rule.value for rule in existing if rule.identity not in gone}
-    missing = [rule for rule in rules if rule.value not in present]
-    for start in range(0, len(missing), RULES_A_CALL):
-        _add(client, missing[start : start + RULES_A_CALL])
-    return SyncResult(
-        tuple(rule.value for rule in missing),
-        tuple(rule.value for rule in stale),
-        sum(not rule.is_ours for rule in existing),
+    add: tuple[ServerRule, ...]
+    remove: tuple[ServerRule, ...]
+    kept: tuple[ServerRule, ...]
+    foreign: tuple[ServerRule, ...]
+    taken: tuple[ServerRule, ...]
+    """Rules of ours that others have as well, word for word: X keeps one only, with their tag."""
+
+    @property
+    def total(self) -> int:
+        """How many rules X has afterwards."""
+        return len(self.kept) + len(self.foreign) + len(self.add)
+
+
+def plan(wanted: Iterable[ServerRule], existing: Sequence[ServerRule]) -> Plan:
+    """Compare. Pure. What is ours at X and not wanted goes; what is not ours stays."""
+    wishes = {rule.value: rule for rule in wanted}
+    foreign = tuple(rule for rule in existing if not rule.is_ours)
+    others = {rule.value for rule in foreign}
+    kept: list[ServerRule] = []
+    remove: list[ServerRule] = []
+    for rule in existing:
+        if rule.is_ours:
+            wish = wishes.get(rule.value)
+            (kept if wish is not None and wish.tag == rule.tag else remove).append(rule)
+    there = {rule.value for rule in kept}
+    return Plan(
+        tuple(wish for value, wish in wishes.items() if value not in there | others),
+        tuple(remove),
+        tuple(kept),
+        foreign,
+        tuple(wish for value, wish in wishes.items() if value in others),
     )
+
+
+def wishes(rules: Iterable[TrackedRule], percent: int, longest: int) -> list[ServerRule]:
+    """Our list as X shall have it: each rule for `percent` of its matches."""
+    return [ServerRule("", sampled(rule.value, percent, longest), rule.tag) for rule in rules]
+
+
+def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult:
+    """Make X follow what is wanted, and nothing else of ours. Repeating it changes nothing.
+
+    `most` is the number of rules that X may have; beyond it none is added. New rules are given before old
+    ones are taken away, where there is room, so that a rule that only changes its form is never deaf. Raises
+    as the client.
+    """
+    change = plan(wanted, read(client))
+    replaced = {rule.value for rule in change.add}
+    first = [rule for rule in change.remove if rule.value in replaced]  # X has a value once, whatever its tag
+    later = [rule for rule in change.remove if rule.value not in replaced]
+    if change.total + len(later) > most:
+        first, later = [*first, *later], []
+    room = max(most - len(change.kept) - len(change.foreign), 0)
+    _delete(client, first)
+    refused = [refusal for refusal in _add(client, change.add[:room]) if not refusal.is_duplicate]
+    _delete(client, later)
+    refused += [
+        Refusal(rule.value, f"X may have {most} rules, and the app has as many already")
+        for rule in change.add[room:]
+    ]
+    without = {refusal.value for refusal in refused}
+    added = tuple(rule.value for rule in change.add if rule.value not in without)
+    return SyncResult(
+        added,
+        tuple(rule.value for rule in change.remove),
+        len(change.foreign),
+        tuple(refused),
+        len(change.kept) + len(change.taken) + len(added),
+    )
+
+
+def ask(client: XClient, change: Plan) -> list[Refusal]:
+    """What X says to the rules that would be added; it changes nothing. Raises as the client."""
+    going = {rule.value for rule in change.remove}
+    return [
+        refusal
+        for refusal in _add(client, change.add, dry_run="true")
+        if not (refusal.is_duplicate and refusal.value in going)
+    ]
+
+
+def cap(client: XClient) -> int | None:
+    """How many rules X lets the app have; None if it does not tell. Raises as the client."""
+    try:
+        data = client.get(PATH + "/counts").body.get("data")
+    except XRefusalError:
+        return None
+    caps = [
+        int(value)
+        for name in ("cap_per_client_app", "cap_per_project")
+        if isinstance(data, dict) and str(value := data.get(name, "")).isdecimal()
+    ]
+    return min(caps, default=None)
 
 
 def read(client: XClient) -> list[ServerRule]:
@@ -71,7 +149,7 @@ def read(client: XClient) -> list[ServerRule]:
                 f"What answers at {client.api_url} does not speak X ({type(error).__name__} in its list of "
                 "rules): check BEMTEVI_X_API_URL."
             ) from None
-        if not token:
+        if not token or more.get("pagination_token") == str(token):
             return rules
         more = {"pagination_token": str(token)}
 
@@ -80,14 +158,55 @@ def _server_rule(rule: dict[str, Any]) -> ServerRule:
     return ServerRule(str(rule["id"]), str(rule["value"]), str(rule.get("tag") or ""))
 
 
-def _add(client: XClient, rules: Sequence[TrackedRule]) -> None:
-    """Add rules; a duplicate is no error, an invalid one is."""
-    body = client.post(PATH, {"add": [{"value": rule.value, "tag": rule.tag} for rule in rules]}).body
-    for problem in body.get("errors") or []:
-        if str(problem.get("type", "")).endswith("/duplicate-rules"):
+def _delete(client: XClient, rules: Sequence[ServerRule]) -> None:
+    """Take rules away. One that is gone already is no error."""
+    for start in range(0, len(rules), RULES_A_CALL):
+        ids = [rule.identity for rule in rules[start : start + RULES_A_CALL]]
+        try:
+            client.post(PATH, {"delete": {"ids": ids}})
+        except XRefusalError as error:
+            if error.status != 400:
+                raise
+
+
+def _add(client: XClient, rules: Sequence[ServerRule], **parameters: str) -> list[Refusal]:
+    """Give rules; what X refuses. It may answer 400 if it takes none of a call."""
+    refused: list[Refusal] = []
+    for start in range(0, len(rules), RULES_A_CALL):
+        part = rules[start : start + RULES_A_CALL]
+        entries = [{"value": rule.value, "tag": rule.tag} for rule in part]
+        try:
+            body = client.post(PATH, {"add": entries}, **parameters).body
+        except XRefusalError as error:
+            body = error.body
+            if error.status != 400 or not refusals(body, part):
+                raise
+        refused += refusals(body, part)
+    return refused
+
+
+def refusals(body: dict[str, Any], asked: Sequence[ServerRule]) -> list[Refusal]:
+    """The rules that an answer refuses, with X's reasons. Pure; takes any JSON."""
+    values = {rule.value for rule in asked}
+    found: list[Refusal] = []
+    for told in _dicts(body.get("errors")):
+        if str(told.get("value")) not in values:
             continue
-        details = "; ".join(problem.get("details") or [problem.get("detail") or problem.get("title", "")])
-        raise UsageError(
-            f"X does not accept the rule {problem.get('value')!r}: {details} "
-            "Remove it with `bemtevi track --remove` and add it again, mended."
-        )
+        details = told.get("details")
+        reasons = [str(reason) for reason in details] if isinstance(details, list) else []
+        reason = "; ".join(reasons) or str(told.get("detail") or told.get("title") or "X gives no reason")
+        duplicate = str(told.get("type", "")).endswith("/duplicate-rules")
+        found.append(Refusal(str(told["value"]), reason.rstrip("."), is_duplicate=duplicate))
+    meta = body.get("meta")
+    summary = meta.get("summary") if isinstance(meta, dict) else None
+    missing = summary.get("not_created") if isinstance(summary, dict) else None
+    if isinstance(missing, int) and missing > len(found):  # refused without a word about it
+        told_of = {str(rule.get("value")) for rule in _dicts(body.get("data"))}
+        told_of |= {refusal.value for refusal in found}
+        silent = [rule.value for rule in asked if rule.value not in told_of]
+        found += [Refusal(value, "X did not take it and gives no reason") for value in silent]
+    return found
+
+
+def _dicts(value: object) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
