@@ -25,12 +25,13 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from bemtevi import metrics
-from bemtevi.cli import answers, collect, demonstrate, simulator, track, warehouse  # noqa: F401  they register commands
+from bemtevi.cli import answers, budget, collect, demonstrate, doctor, simulator, track, warehouse  # noqa: F401  they register commands
 from bemtevi.cli.app import InterruptedByPersonError, app
 from bemtevi.errors import BemteviError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.gap import GAP
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.sample import SAMPLE
 from bemtevi.lake.track import TRACK
 from bemtevi.settings import FILE, Settings
 from bemtevi.simulate.faults import KINDS
@@ -72,7 +73,7 @@ Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIME
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
 LEVELS = ("debug", "info", "warning", "error")
-LAYER_1 = (RAW, QUARANTINE, TRACK, GAP)
+LAYER_1 = (RAW, QUARANTINE, TRACK, GAP, SAMPLE)
 
 
 def main() -> int:

@@ -49,6 +49,23 @@ class Settings(BaseSettings):
     x_rule_cap: int = Field(
         MOST_RULES, ge=1, description="Most rules that X lets one app have; more with some contracts."
     )
+    x_post_price: float = Field(0.005, ge=0, description="Price of a post that is read, in dollars.")
+    x_monthly_cap: int = Field(
+        3_000_000, ge=0, description="Posts a month that X lets be read; told, not enforced by us."
+    )
+    x_cycle_day: int = Field(1, ge=1, le=31, description="Day of the month on which X's month begins.")
+    budget_daily_posts: int | None = Field(
+        None, ge=1, description="Posts that may be read on one UTC day; no limit if not set."
+    )
+    budget_monthly_posts: int | None = Field(
+        None, ge=1, description="Posts that may be read in X's month; no limit if not set."
+    )
+    budget_monthly_dollars: float | None = Field(
+        None, gt=0, description="Dollars that may be spent in X's month; no limit if not set."
+    )
+    budget_action: Literal["stop", "sample"] = Field(
+        "stop", description="stop reading at a limit, or first slow the rules with sample: so that it lasts."
+    )
     segment_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes after which a segment is sealed.")
     segment_seconds: float = Field(
         30.0, gt=0, description="Time after which a segment is sealed, in seconds."

@@ -33,7 +33,10 @@ DISK_ERRORS = (
 )
 
 
-COMMANDS = ("demo", "track", "listen", "import", "consolidate", "run", "hashtag", "top", "query", "simulate")
+COMMANDS = (
+    *("demo", "track", "listen", "import", "consolidate", "run"),
+    *("hashtag", "top", "query", "budget", "doctor", "simulate"),
+)
 
 
 class InterruptedByPersonError(BemteviError):
@@ -171,7 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         signal.signal(signal.SIGINT, _on_interrupt)
         # the modules register their commands on import
-        from bemtevi.cli import answers, collect, demonstrate, simulator, track, warehouse  # noqa: F401
+        from bemtevi.cli import answers, budget, collect, demonstrate, doctor, simulator, track, warehouse  # noqa: F401
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):

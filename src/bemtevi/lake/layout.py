@@ -60,6 +60,11 @@ class JournalLayout:
         """The file that keeps the listener's id, so that a copied or new folder is a new listener."""
         return self.folder / "listener.id"
 
+    @property
+    def read_posts(self) -> Path:
+        """The file that keeps how many posts were read, by day."""
+        return self.folder / "read-posts.json"
+
     def segment(self, number: int) -> Path:
         """The file of one segment; zero-padded so that a listing is in order."""
         return self.folder / f"{number:012d}{SEGMENT_SUFFIX}"

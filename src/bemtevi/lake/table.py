@@ -121,6 +121,16 @@ class Table:
                 rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
         return rows.select(self.definition.schema.names).cast(self.definition.schema)
 
+    def scan(self, columns: list[str], where: str) -> Iterator[pa.RecordBatch]:
+        """The rows that satisfy `where` (SQL), batch by batch, in no order. For large tables."""
+        table = self._open()
+        if table is None:
+            return
+        schema = pa.schema([self.definition.schema.field(name) for name in columns])
+        with self._told():
+            for batch in pa.RecordBatchReader.from_stream(table.scan(columns, where)):
+                yield batch.cast(schema)
+
     def commits(self, after: int, upto: int) -> Iterator[Commit]:
         """What each version in (after, upto] added, oldest first. Compaction adds nothing.
 

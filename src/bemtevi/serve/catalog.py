@@ -21,6 +21,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.gap import GAP
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.sample import SAMPLE
 from bemtevi.lake.track import TRACK
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, Run, last_run
@@ -63,7 +64,7 @@ class Catalog:
                 self._lake.check_zone(model.definition)
                 files = self._lake.table(model.definition).snapshot(versions[model.name]).files
             self._view(model.definition, files)
-        for definition in (RAW, QUARANTINE, TRACK, GAP, RUN):
+        for definition in (RAW, QUARANTINE, TRACK, GAP, SAMPLE, RUN):
             snapshot = self._lake.table(definition).snapshot()
             self.empty &= snapshot.version < 0
             self._view(definition, snapshot.files)
