@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -24,6 +25,8 @@ from bemtevi.warehouse.model import WHOLE_PREFIX, Model, Scope, load_models
 from bemtevi.warehouse.run import Run, commit_run, last_run
 
 FACT = "fact_post"
+
+WRITERS = 2
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
@@ -131,9 +134,7 @@ class Consolidation:
         before = after = 0
         if staged.observations or period is not None:
             before, after = self._make(versions, hours, again=period is not None)
-            for model in self._models:
-                versions[model.name] = self._write(model, hours, empty=before == 0 and period is None)
-                engine.drop(model.name)
+            versions |= self._write_all(hours, empty=before == 0 and period is None)
         engine.drop("observation")
         run = Run(
             number=1 if last is None else last.number + 1,
@@ -187,6 +188,19 @@ class Consolidation:
         version = versions.get(name)
         files = [] if version is None else self._lake.table(model.definition).snapshot(version).files
         self._engine.define_whole(model, files, hours)
+
+    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
+        """Commit every table just made; their new versions."""
+
+        def write(model: Model) -> int:
+            version = self._write(model, hours, empty=empty)
+            self._engine.drop(model.name)
+            return version
+
+        # one writer keeps one core busy; the largest table first, so that the others are written meanwhile
+        models = sorted(self._models, key=lambda model: model.name != FACT)
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return dict(zip((model.name for model in models), pool.map(write, models), strict=True))
 
     def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
         """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""

@@ -64,7 +64,7 @@ class Engine(Protocol):
         ...
 
     def read(self, name: str) -> pa.RecordBatchReader:
-        """The rows of a relation, in the model's order."""
+        """The rows of a table just made, in the model's order. Several threads may read at once."""
         ...
 
     def drop(self, name: str) -> None:

@@ -36,6 +36,7 @@ _REASONS = {
 }
 _QUARANTINE_COLUMNS = ", ".join(_REASONS.get(name, name) for name in QUARANTINE.schema.names)
 
+READ = "post_id is not null and created_at is not null"
 READABLE_KINDS = "('post', 'edit', 'page')"
 BATCH_ROWS = 20_000
 FILES_AT_ONCE = 4
@@ -96,7 +97,7 @@ class DuckDBEngine:
         run = self._connection.execute
         messages = 0
         with self._told():
-            run("drop table if exists observation")
+            run("drop table if exists staged")
             run("drop table if exists unread")
             # a few files at a time: what is between the JSON and the observation is several times as large
             for start in range(0, len(files), FILES_AT_ONCE):
@@ -107,40 +108,41 @@ class DuckDBEngine:
                 kinds = run("select dialect, count(*) from delivered group by 1 order by 1").fetchall()
                 for dialect, number in kinds:
                     messages += number
-                    self._stage_dialect(dialect, within)
-            if not self._has("observation"):
+                    self._stage_dialect(dialect)
+            if not self._has("staged"):
                 self._connection.register("no_message", RAW.schema.empty_table())
                 run("create or replace temp view delivered as select * from no_message")
-                self._stage_dialect(NO_DIALECT, "false")
+                self._stage_dialect(NO_DIALECT)
+            run(f"create or replace temp view observation as select * from staged where {READ} and {within}")
             unreadable = run("select * from unread order by session, sequence").to_arrow_table()
         return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
 
-    def _stage_dialect(self, dialect: str, within: str) -> None:
-        """Add what the messages of one dialect in `delivered` hold to `observation` and `unread`."""
+    def _stage_dialect(self, dialect: str) -> None:
+        """Add what the messages of one dialect in `delivered` hold to `staged` and `unread`."""
         run = self._connection.execute
         # a dialect without staging is kept in raw for a version that has it, and told as unreadable
         known = dialect in self._staging and dialect not in COMMON
         run(f"create or replace temp view message as select * from delivered where dialect = '{dialect}'")
         *prelude, staging = duckdb.extract_statements(self._staging[dialect if known else NO_DIALECT])
-        *fold, observe = duckdb.extract_statements(self._staging["observation"])
         for statement in prelude:
             run(statement.query)
         run(f"create or replace temp view staged_rows as {staging.query}")
-        for statement in fold:
-            run(statement.query)
-        self._add("observation", f"select * from ({observe.query}) where {within}")
-        run(
-            f"create or replace temp table without as select session, sequence from message "
-            f"where kind in {READABLE_KINDS} except select session, sequence from staged "
-            "where post_id is not null and created_at is not null"
+        (observe,) = duckdb.extract_statements(self._staging["observation"])
+        # all of it, and the condition later: here, it would be decided by parsing the JSON once more
+        self._add("staged", observe.query)
+        self._add("unread", f"select {_QUARANTINE_COLUMNS} from message where {self._unread()}")
+
+    def _unread(self) -> str:
+        """Which messages of `message` should hold a post and gave none, as a condition."""
+        without = (
+            f"select session, sequence from message where kind in {READABLE_KINDS} "
+            f"except select session, sequence from staged where {READ}"
         )
+        self._connection.execute(f"create or replace temp table without as {without}")
         # most often there is none, and then the payloads are not read again
-        where = "(session, sequence) in (select (session, sequence) from without)"
-        self._add(
-            "unread",
-            f"select {_QUARANTINE_COLUMNS} from message where {where if self._count('without') else 'false'}",
-        )
-        run("drop table staged")
+        if not self._count("without"):
+            return "false"
+        return "(session, sequence) in (select (session, sequence) from without)"
 
     def _add(self, name: str, rows: str) -> None:
         """Add rows to a temporary table, which the first rows make."""
@@ -179,7 +181,8 @@ class DuckDBEngine:
     def make(self, model: Model) -> int:
         """See the contract."""
         with self._told():
-            self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
+            # not a temporary table: those are seen by one connection alone
+            self._connection.execute(f"create or replace table {model.name} as {model.query}")
         return self._count(model.name)
 
     def violations(self, model: Model) -> list[str]:
@@ -201,11 +204,15 @@ class DuckDBEngine:
     def read(self, name: str) -> pa.RecordBatchReader:
         """See the contract."""
         with self._told():
-            return self._connection.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
+            return self._connection.cursor().execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
 
     def drop(self, name: str) -> None:
         """See the contract."""
-        self._connection.execute(f"drop table if exists {name}")
+        if name == "observation":
+            self._connection.execute("drop view if exists observation")
+            self._connection.execute("drop table if exists staged")
+        else:
+            self._connection.cursor().execute(f"drop table if exists {name}")
 
     def _script(self, sql: str) -> None:
         for statement in duckdb.extract_statements(sql):

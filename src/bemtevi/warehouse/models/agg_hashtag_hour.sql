@@ -3,7 +3,7 @@ grain = "one hashtag in one UTC hour on one network"
 key = ["network", "hashtag", "created_hour", "created_date"]
 partition = ["created_date"]
 scope = "hours"
-inputs = ["fact_post", "bridge_post_hashtag"]
+inputs = ["fact_post"]
 order = ["created_date", "hashtag", "created_hour"]
 
 [columns]
@@ -20,23 +20,26 @@ reposts = { type = "BIGINT", description = "Of them reposts." }
 authors = { type = "BIGINT", description = "Distinct authors, exact within the row." }
 likes = { type = "BIGINT", description = "Sum of likes as last observed, without reposts." }
 impressions = { type = "BIGINT", description = "Sum of views as last observed, without reposts." }
-languages = { type = "STRUCT(language VARCHAR, posts BIGINT)[]", description = "Posts by language, most first." }
-spellings = { type = "STRUCT(spelling VARCHAR, posts BIGINT)[]", private = true, description = "Posts by spelling, most first." }
+languages = { type = "STRUCT(language VARCHAR, posts BIGINT)[]", description = "Posts by language, in the order of its code; und where the network could not tell." }
+spellings = { type = "STRUCT(spelling VARCHAR, posts BIGINT)[]", private = true, description = "Posts by spelling, in its order." }
 first_at = { type = "TIMESTAMPTZ", description = "First post of the hour." }
 last_at = { type = "TIMESTAMPTZ", description = "Last post of the hour." }
 */
 
 with tagged as (
   select
-    bridge.network, bridge.hashtag_key, bridge.hashtag, bridge.created_hour, bridge.created_date, bridge.spelling,
-    post.type, post.author_key, post.like_count, post.impression_count, post.language, post.created_at
-  from bridge_post_hashtag as bridge
-  inner join fact_post as post on post.network = bridge.network and post.post_id = bridge.post_id
+    network, created_hour, created_date, tag.hashtag as hashtag, tag.spelling as spelling, type, author_key,
+    like_count, impression_count, coalesce(language, 'und') as language, created_at
+  from (
+    select
+      network, created_hour, created_date, type, author_key, like_count, impression_count, language, created_at,
+      unnest(hashtags) as tag
+    from fact_post
+  ) as post
 ),
 counted as (
   select
     network,
-    hashtag_key,
     hashtag,
     created_hour,
     created_date,
@@ -51,11 +54,12 @@ counted as (
     min(created_at) as first_at,
     max(created_at) as last_at
   from tagged
-  group by network, hashtag_key, hashtag, created_hour, created_date
+  group by network, hashtag, created_hour, created_date
 ),
+-- counted before they are listed: a list that sorts as it grows costs ten times as much
 spoken as (
   select network, hashtag, created_hour, created_date,
-    list(struct_pack(language := language, posts := posts) order by posts desc, language) as languages
+    list_sort(list(struct_pack(language := language, posts := posts))) as languages
   from (
     select network, hashtag, created_hour, created_date, language, count(*) as posts
     from tagged
@@ -65,7 +69,7 @@ spoken as (
 ),
 spelt as (
   select network, hashtag, created_hour, created_date,
-    list(struct_pack(spelling := spelling, posts := posts) order by posts desc, spelling) as spellings
+    list_sort(list(struct_pack(spelling := spelling, posts := posts))) as spellings
   from (
     select network, hashtag, created_hour, created_date, spelling, count(*) as posts
     from tagged
@@ -73,7 +77,7 @@ spelt as (
   ) as by_spelling
   group by network, hashtag, created_hour, created_date
 )
-select counted.*, spoken.languages, spelt.spellings
+select counted.*, md5(concat('v1|', counted.hashtag)) as hashtag_key, spoken.languages, spelt.spellings
 from counted
 inner join spoken using (network, hashtag, created_hour, created_date)
 inner join spelt using (network, hashtag, created_hour, created_date)

@@ -29,7 +29,7 @@ observed_at = { type = "TIMESTAMPTZ", description = "Observation that the row sh
 */
 
 with seen as (
-  select network, observed_at, unnest(authors) as author
+  select network, observed_at, author_id, referenced_author_id, unnest(authors) as author
   from observation
 ),
 candidate as (
@@ -55,6 +55,8 @@ candidate as (
     observed_at as first_seen_at,
     observed_at
   from seen
+  -- a message also brings people who are only mentioned: they wrote nothing that we keep
+  where author.author_id = author_id or author.author_id = referenced_author_id
   union all by name
   select * from existing
 ),

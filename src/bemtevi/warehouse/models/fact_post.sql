@@ -4,7 +4,6 @@ key = ["network", "post_id"]
 partition = ["created_date"]
 scope = "hours"
 inputs = ["observation", "existing"]
-order = ["created_date", "created_hour", "created_at", "post_id"]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post: x." }
@@ -42,7 +41,6 @@ author_following_count = { type = "BIGINT", description = "Whom the author follo
 author_post_count = { type = "BIGINT", description = "The author's posts, as delivered with the post." }
 hashtags = { type = "STRUCT(hashtag VARCHAR, spelling VARCHAR, matched_by VARCHAR)[]", private = true, description = "Its hashtags in order, each once; see bridge_post_hashtag." }
 observed_at = { type = "TIMESTAMPTZ", description = "Time of the observation that the row shows: of receipt for a live post, of capture or writing for one from a file." }
-observation_hash = { type = "VARCHAR", description = "Decides between two observations of the same time." }
 first_received_at = { type = "TIMESTAMPTZ", description = "When it first came." }
 last_received_at = { type = "TIMESTAMPTZ", description = "When it last came." }
 observations = { type = "BIGINT", description = "How often it came." }
@@ -60,7 +58,7 @@ with candidate as (
     language_raw, client, type, conversation_id, in_reply_to_post_id, in_reply_to_author_id, referenced_post_id,
     referenced_author_id, edited_from, repost_count, reply_count, like_count, quote_count, bookmark_count,
     impression_count, possibly_sensitive, place_id, place_name, country_code, author_id, author_key,
-    author_follower_count, author_following_count, author_post_count, hashtags, observed_at, observation_hash,
+    author_follower_count, author_following_count, author_post_count, hashtags, observed_at,
     received_at as first_received_at, received_at as last_received_at, 1 as observations,
     path as acquisition_path, session, sequence, item
   from observation
@@ -72,8 +70,7 @@ latest as (
     network,
     post_id,
     max(struct_pack(
-      observed_at := observed_at, observation_hash := observation_hash, session := session,
-      sequence := sequence, item := item
+      observed_at := observed_at, session := session, sequence := sequence, item := item
     )) as winner,
     min(struct_pack(received_at := first_received_at, path := acquisition_path)) as first_seen,
     max(last_received_at) as last_received_at,

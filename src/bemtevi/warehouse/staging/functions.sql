@@ -4,12 +4,22 @@
 create or replace temp macro whole_words(t) as
   case when ends_with(t, '…') then regexp_replace(t, '\S*…$', '') else t end;
 
+-- The tags of a text that came without entities; null without a sign, so that few texts cross into Python.
+create or replace temp macro tags_in(t) as
+  case when contains(t, '#') or contains(t, '＃') then hashtags_in_text(whole_words(t)) end;
+
 -- An instant on the clock of the lake's zone.
 create or replace temp macro local_time(instant) as instant at time zone getvariable('timezone');
 
--- `hashtag_fold` crosses into Python; most tags are ASCII (as many bytes as characters) and need not.
+-- `hashtag_fold` crosses into Python, one thread at a time; most tags need not: ASCII (as many bytes as characters),
+-- and words of whole letters (Latin-1, Cyrillic, Hebrew, Arabic, Devanagari, kana, Han, Hangul), where folding is
+-- `lower`: tests/unit/test_staging.py proves it letter by letter.
 create or replace temp macro folded(spelling) as
-  case when strlen(spelling) = length(spelling) then lower(ltrim(spelling, '#')) else hashtag_fold(spelling) end;
+  case
+    when strlen(spelling) = length(spelling) then lower(ltrim(spelling, '#'))
+    when regexp_full_match(spelling, '[0-9A-Z_a-zÀ-ÖØ-Þà-öø-ÿА-яёא-תء-غف-يँ-नप-रलळव-हऽ-्ぁ-ゖァ-ヺー一-鿋가-힣]+') then lower(spelling)
+    else hashtag_fold(spelling)
+  end;
 
 -- The JSON of X's v2, as far as we read it. X renamed fields in its description of August 2026 (2.167); both
 -- spellings are read. A field of another type than told is null, never an error.
@@ -107,7 +117,7 @@ select
   list_filter(places, lambda p: p.id = post.geo.place_id)[1].country_code as country_code,
   post.author_id,
   list_transform(
-    list_filter(users, lambda u: u.id = post.author_id or u.id = reference.author_id),
+    users,
     lambda u: {
       'author_id': u.id, 'username': u.username, 'name': u.name, 'description': u.description,
       'location': u.location, 'url': u.url, 'verified': u.verified, 'verified_type': u.verified_type,
@@ -123,7 +133,7 @@ select
     list_transform(post.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'entity'}),
     list_transform(note.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'long text'}),
     case when post.entities.hashtags is null and post.entities.urls is null and post.entities.mentions is null
-      then list_transform(hashtags_in_text(whole_words(post.text)), lambda h: {'spelling': h, 'matched_by': 'plain text'})
+      then list_transform(tags_in(post.text), lambda h: {'spelling': h, 'matched_by': 'plain text'})
     end,
     list_transform(reference.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'referenced post'}),
     list_transform(
@@ -133,7 +143,7 @@ select
     case when reference.text is not null and reference.entities.hashtags is null
         and reference.entities.urls is null and reference.entities.mentions is null
       then list_transform(
-        hashtags_in_text(whole_words(reference.text)), lambda h: {'spelling': h, 'matched_by': 'referenced post'})
+        tags_in(reference.text), lambda h: {'spelling': h, 'matched_by': 'referenced post'})
     end
   ) as found,
   matched,

@@ -2,9 +2,10 @@
 -- variable `rule_hashtags` (the tags in each rule of ours). Output: one row for each time a post was delivered.
 --
 -- All that an engine could mean differently happens here: folding, zones, language codes, hashes.
--- Two steps, so that folding is done once: in one step the planner writes it into every place that uses it.
+-- Nothing is filtered here: a condition on what comes out would be pushed down, and the JSON parsed once more to
+-- decide it. A row without `post_id` or `created_at` is a message that gave no post; the engine sets it aside.
 
-create or replace temp table staged as
+with staged as (
 select
   * exclude (found, matched),
   authors[list_position(list_transform(authors, lambda a: a.author_id), author_id)] as author,
@@ -21,8 +22,8 @@ select
     }
   ) as tags,
   local_time(created_at) as created_at_local
-from staged_rows;
-
+from staged_rows
+)
 select
   network,
   post_id,
@@ -71,14 +72,9 @@ select
       and list_position(list_transform(tags, lambda other: other.hashtag), tag.hashtag) = position
   ) as hashtags,
   observed_at,
-  md5(concat_ws(
-    chr(31), repost_count, reply_count, like_count, quote_count, bookmark_count, impression_count, text, author_id
-  )) as observation_hash,
   received_at,
   path,
   session,
   sequence,
   item
 from staged
--- not in the first step: there the planner would parse the JSON once more to decide
-where post_id is not null and created_at is not null

@@ -109,14 +109,14 @@ select
     list_transform(post.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'entity'}),
     list_transform(post.extended_tweet.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'long text'}),
     case when post.entities is null and post.extended_tweet.entities is null
-      then list_transform(hashtags_in_text(whole_words(own_text)), lambda h: {'spelling': h, 'matched_by': 'plain text'})
+      then list_transform(tags_in(own_text), lambda h: {'spelling': h, 'matched_by': 'plain text'})
     end,
     list_transform(reference.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'referenced post'}),
     list_transform(
       reference.extended_tweet.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'referenced post'}),
     case when reference.entities is null and reference.extended_tweet.entities is null
       then list_transform(
-        hashtags_in_text(whole_words(coalesce(reference.full_text, reference.text))),
+        tags_in(coalesce(reference.full_text, reference.text)),
         lambda h: {'spelling': h, 'matched_by': 'referenced post'})
     end
   ) as found,
