@@ -84,6 +84,11 @@ class Settings(BaseSettings):
     metrics_host: str = Field(
         "127.0.0.1", description="Address at which metrics are served; this machine alone by default."
     )
+    silence_seconds: float = Field(
+        22.0,
+        gt=0,
+        description="Seconds without a byte after which a connection counts as dead; X sends one every 20 s.",
+    )
     batch_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )

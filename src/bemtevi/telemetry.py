@@ -31,5 +31,6 @@ def configure_logging(*, verbose: bool, for_machine: bool, quiet: bool = False) 
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    # Tweepy logs error bodies itself; we tell them in our own words
-    logging.getLogger("tweepy").setLevel(logging.CRITICAL)
+    # these log error bodies and half answers themselves; we tell them in our own words
+    for library in ("tweepy", "urllib3"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -21,8 +21,7 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TrackedRule, change_rules, rule_tag
 from bemtevi.listen.listener import Listener
-from bemtevi.listen.network import End
-from bemtevi.listen.x import X, classify
+from bemtevi.listen.x import X
 from bemtevi.settings import load_settings
 from bemtevi.simulate import RunningX, Simulation, read_record, running_x
 
@@ -40,17 +39,27 @@ def eventually(true: Callable[[], bool], seconds: float = 15.0) -> None:
 class Listening:
     """A listener in the background, over a lake of its own."""
 
-    def __init__(self, folder: Path, url: str, *rules: str, token: str = "any") -> None:  # noqa: S107
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        *rules: str,
+        token: str = "any",  # noqa: S107
+        silence_seconds: float = 22.0,
+        **settings: object,
+    ) -> None:
         self.settings = load_settings(
             lake=str(folder / "lake"),
             journal=folder / "journal",
             fsync_seconds=0.01,
             segment_seconds=0.3,
             x_api_url=url,
+            silence_seconds=silence_seconds,
+            **settings,
         )
         self.lake = Lake.of(self.settings)
         self.follow(*rules)
-        self.network = X(token, url)
+        self.network = X(token, url, silence_seconds=silence_seconds)
         self.listener = Listener(self.settings, self.lake, self.network)
         self.whole: bool | None = None
         self.failure: BaseException | None = None
@@ -212,7 +221,7 @@ def tracked(*values: str) -> list[TrackedRule]:
 def test_changes_of_the_list_take_effect_while_it_listens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bemtevi.listen.listener.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.1)
     with running_x(simulation(tmp_path)) as server, listening(tmp_path, server) as one:
         eventually(one.has(10))
         one.follow("#vacina", remove=("#covid19",))
@@ -231,7 +240,7 @@ def test_changes_of_the_list_take_effect_while_it_listens(
 def test_a_rule_that_x_refuses_while_it_listens_is_told_once_and_the_stream_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bemtevi.listen.listener.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.1)
     with (
         capture_logs() as logs,
         running_x(simulation(tmp_path)) as server,
@@ -253,8 +262,8 @@ def test_a_rule_that_x_refuses_while_it_listens_is_told_once_and_the_stream_goes
 def test_a_change_that_could_not_be_told_to_x_is_told_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bemtevi.listen.listener.WATCH_SECONDS", 0.1)
-    monkeypatch.setattr("bemtevi.listen.listener.RULES_RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("bemtevi.listen.follow.RULES_RETRY_SECONDS", 0.3)
     with capture_logs() as logs:
         with running_x(simulation(tmp_path, keep_alive=0.1)) as server:
             one = Listening(tmp_path, server.url, "#covid19").start()
@@ -387,7 +396,7 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
 
 def test_a_lake_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bemtevi.listen.writer.RETRY_SECONDS", (0.1,))
-    monkeypatch.setattr("bemtevi.listen.listener.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.1)
     lake, away = tmp_path / "lake", tmp_path / "away"
     with (
         capture_logs() as logs,
@@ -432,37 +441,3 @@ def test_it_stops_while_the_lake_is_away_and_the_next_start_writes_what_waits(tm
     received = two.received()
     assert set(received.values()) == {1}
     assert sum(received.values()) == one.listener.acknowledged + two.listener.acknowledged
-
-
-# --- answers other than 200
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "headers", "end", "retry_at"),
-    [
-        (401, b'{"title":"Unauthorized"}', {}, End.REFUSED, None),
-        (403, b"", {}, End.REFUSED, None),
-        (409, b'{"connection_issue":"RuleConfigurationIssue"}', {}, End.NO_RULES, None),
-        (400, b'{"connection_issue":"RuleConfigurationIssue"}', {}, End.NO_RULES, None),
-        (429, b"{}", {"X-Rate-Limit-Reset": "1700000000"}, End.RATE_LIMITED, 1_700_000_000.0),
-        (429, b"{}", {"x-rate-limit-reset": "soon"}, End.RATE_LIMITED, None),
-        (429, b"{}", {"x-rate-limit-reset": "\xb2"}, End.RATE_LIMITED, None),
-        (
-            429,
-            b'{"connection_issue":"TooManyConnections"}',
-            {"x-rate-limit-reset": "17"},
-            End.RATE_LIMITED,
-            None,
-        ),
-        (420, b"", {}, End.RATE_LIMITED, None),
-        (500, b"<html>", {}, End.SERVER_ERROR, None),
-        (503, b"\xff", {}, End.SERVER_ERROR, None),
-        (502, b"[" * 50_000, {}, End.SERVER_ERROR, None),
-        (302, b"5", {}, End.SERVER_ERROR, None),
-    ],
-)
-def test_what_an_answer_means(
-    status: int, body: bytes, headers: dict[str, str], end: End, retry_at: float | None
-) -> None:
-    outcome = classify(status, body, headers)
-    assert (outcome.end, outcome.retry_at) == (end, retry_at)

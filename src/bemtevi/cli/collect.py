@@ -165,6 +165,7 @@ def network_of(settings: Settings) -> Network:
     return X(
         token_of(settings),
         settings.x_api_url,
+        silence_seconds=settings.silence_seconds,
         longest_rule=settings.x_rule_length,
         most_rules=settings.x_rule_cap,
     )

@@ -3,6 +3,7 @@
 <lake>/layer1/<table>      what was delivered
 <lake>/layer2/<table>      the star schema
 <journal>/<listener>/<segment number>.segment
+<journal>/<listener>/gaps.json, alive.json
 """
 
 from __future__ import annotations
@@ -38,6 +39,11 @@ class Layout:
         return (Path(self.root) if self.is_local else local) / f".{name}.lock"
 
 
+def journals(root: Path) -> list[JournalLayout]:
+    """The journals of all listeners of this machine."""
+    return [JournalLayout(root, folder.name) for folder in sorted(root.glob("*")) if folder.is_dir()]
+
+
 @dataclass(frozen=True)
 class JournalLayout:
     """The addresses inside one listener's journal."""
@@ -64,6 +70,16 @@ class JournalLayout:
     def read_posts(self) -> Path:
         """The file that keeps how many posts were read, by day."""
         return self.folder / "read-posts.json"
+
+    @property
+    def ledger(self) -> Path:
+        """The file of gaps that layer 1 does not have yet."""
+        return self.folder / "gaps.json"
+
+    @property
+    def alive(self) -> Path:
+        """The last sign of life: until when nothing is missing."""
+        return self.folder / "alive.json"
 
     def segment(self, number: int) -> Path:
         """The file of one segment; zero-padded so that a listing is in order."""

@@ -1,8 +1,8 @@
 """X: the filtered stream of API v2, through Tweepy.
 
-Owns the connection and the fields that are asked for; the rules are in `x_rules`, other calls in `x_client`.
-Tweepy's own reconnect loop is left after one connection (it reconnects hundreds of times a second after a
-clean close): the supervisor reconnects.
+Owns the connection and the fields that are asked for. What X's answers mean is in `x_answers`, the rules are
+in `x_rules`, other calls in `x_client`. Tweepy's own reconnect loop is left after one connection (it
+reconnects hundreds of times a second after a clean close): the supervisor reconnects.
 Facts: docs.x.com x-api/posts/filtered-stream; Tweepy 4.17 streaming.py.
 """
 
@@ -11,25 +11,41 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
+import sys
 import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import requests
 import tweepy
 from requests.adapters import HTTPAdapter
 
 from bemtevi.lake.track import TrackedRule
-from bemtevi.listen import x_rules
+from bemtevi.listen import x_answers, x_rules
+from bemtevi.listen.dialects import x_v2
 from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Origin
 from bemtevi.listen.network import End, Outcome, SyncResult
-from bemtevi.listen.x_client import XClient, problem, rate_limit
+from bemtevi.listen.x_client import XClient
 from bemtevi.settings import LONGEST_RULE, MOST_RULES
 
 TWEEPY_HOST = "https://api.twitter.com"
+CONNECTIONS = "/2/connections"
+CONNECT_SECONDS = 10.0
+SILENCE_SECONDS = 22.0
+"""X sends at least a keep-alive every 20 s."""
+SAME_SECONDS = 10.0
+"""A connection at X began so near to a connect of ours: it is ours."""
+LARGEST_NOTICE = 4096
+LARGEST_PAGE = 64 * 1024
 READ_BYTES = 64 * 1024  # at most: a chunk is handed on as it comes; Tweepy's 512 halves the speed
+ERRORS = b'{"errors":'
+SILENT = "nothing came any more, not even a keep-alive"
 
 FIELDS = {
     "expansions": (
@@ -53,66 +69,121 @@ FIELDS = {
 class Adapter(HTTPAdapter):
     """Sends what Tweepy addresses to its fixed host to ours, and keeps what Tweepy throws away."""
 
-    def __init__(self, api_url: str) -> None:
+    def __init__(self, api_url: str, silence_seconds: float) -> None:
         super().__init__()
         self._api_url = api_url
+        self._silence_seconds = silence_seconds
         self.response: requests.Response | None = None
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """As in the parent; the last response is kept for its body, headers and socket."""
         assert request.url is not None  # noqa: S101  a prepared request has one
         request.url = self._api_url + request.url.removeprefix(TWEEPY_HOST)
+        kwargs["timeout"] = (CONNECT_SECONDS, self._silence_seconds)
         self.response = super().send(request, *args, **kwargs)
+        self.response.headers.pop("Location", None)  # a portal's redirect is followed by nobody
         return self.response
 
 
 class Stream(tweepy.StreamingClient):  # type: ignore[misc]  # Tweepy has no types
     """One connection: raw bytes to the intake, and how it ended."""
 
-    def __init__(self, token: str, adapter: Adapter) -> None:
+    def __init__(
+        self,
+        token: str,
+        adapter: Adapter,
+        intake: Intake,
+        connected: Callable[[], None],
+        stopped: threading.Event,
+    ) -> None:
         super().__init__(token, return_type=requests.Response, chunk_size=READ_BYTES)
         self.session.mount(TWEEPY_HOST, adapter)
         self._adapter = adapter
-        self.intake: Intake | None = None
+        self._intake = intake
+        self._connected = connected
+        self._stopped = stopped
         self.messages = 0
+        self.keep_alives = 0
+        self.last = b""
+        """The newest message."""
         self.outcome = Outcome(End.CLOSED)
-        self.stopped = threading.Event()
 
     def on_connect(self) -> None:
         """Who was told to stop while the connection was being made does not begin to read."""
-        self.running = not self.stopped.is_set()
+        response = self._adapter.response
+        assert response is not None  # noqa: S101  there was a status
+        page = x_answers.foreign(response.headers.get("Content-Type", ""), b"")
+        if page is not None:
+            self.outcome = page
+            self.running = False
+            self._keep(next(response.iter_content(LARGEST_PAGE), b""))
+            return
+        self.running = not self._stopped.is_set()
+        if self.running:
+            self._connected()
 
     def on_data(self, raw_data: bytes) -> None:
         """A line, untouched."""
-        assert self.intake is not None  # noqa: S101  set before filter()
-        self.intake.put(raw_data)
+        if not self.messages and (page := x_answers.foreign("", raw_data)):
+            self.outcome = page
+            self.running = False
+        self._intake.put(raw_data)
         self.messages += 1
+        self.last = raw_data
+        if raw_data.startswith(ERRORS):
+            self._read_notice(raw_data)
 
     def on_keep_alive(self) -> None:
-        """Nothing to do: the read timeout watches."""
+        """A sign of life."""
+        self.keep_alives += 1
 
     def on_closed(self, response: requests.Response) -> None:  # noqa: ARG002  Tweepy's signature
         """The server closed a connection that stood."""
-        self.running = False
-        self.outcome = Outcome(End.CLOSED, "the server closed the connection")
+        if self.running:
+            self.running = False
+            self.outcome = x_answers.notice(self._short(self.last)) or Outcome(
+                End.CLOSED, "the server closed the connection"
+            )
 
     def on_connection_error(self) -> None:
         """No connection, or one that broke or fell silent."""
         self.running = False
+        error = sys.exception()
         stood = self._adapter.response is not None and self._adapter.response.ok
-        end = End.CLOSED if stood else End.UNREACHABLE
-        self.outcome = Outcome(end, "the connection broke" if stood else "the server cannot be reached")
+        told = x_answers.notice(self._short(self.last))
+        self.outcome = told or (broken(error) if stood else unreachable(error))
 
     def on_request_error(self, status_code: int) -> None:
         """Any answer but 200."""
         self.running = False
         response = self._adapter.response
         assert response is not None  # noqa: S101  there was a status
-        self.outcome = classify(status_code, response.content, dict(response.headers))
+        body = next(response.iter_content(LARGEST_PAGE), b"")
+        self.outcome = x_answers.refused(status_code, body, response.headers)
+        if self.outcome.end is End.FOREIGN:
+            self._keep(body)
 
     def on_exception(self, exception: Exception) -> None:
         """Something that Tweepy did not expect; the connection is gone."""
-        self.outcome = Outcome(End.CLOSED, f"{type(exception).__name__}: {exception}")
+        stood = self._adapter.response is not None and self._adapter.response.ok
+        self.outcome = broken(exception) if stood else unreachable(exception)
+
+    def _read_notice(self, line: bytes) -> None:
+        """Errors of their own may be the last thing that X says."""
+        told = x_answers.notice(self._short(line))
+        if told is not None:
+            self.outcome = told
+            self.running = False
+
+    def _keep(self, page: bytes) -> None:
+        """What answered in X's place, for the quarantine."""
+        if page:
+            self._intake.put(page)
+
+    @staticmethod
+    def _short(line: bytes) -> bytes:
+        """A notice is short: a long line is a post, and is not parsed here."""
+        return line if len(line) <= LARGEST_NOTICE else b""
 
 
 class X:
@@ -121,14 +192,23 @@ class X:
     name = "x"
 
     def __init__(
-        self, token: str, api_url: str, *, longest_rule: int = LONGEST_RULE, most_rules: int = MOST_RULES
+        self,
+        token: str,
+        api_url: str,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+        longest_rule: int = LONGEST_RULE,
+        most_rules: int = MOST_RULES,
     ) -> None:
         self._token = token
         self._api_url = api_url
+        self._silence_seconds = silence_seconds
         self._longest_rule = longest_rule
         self._most_rules = most_rules
         self._stopped = threading.Event()
+        self._silent = threading.Event()
         self._adapter: Adapter | None = None
+        self._stream: Stream | None = None
 
     def origin(self, session: str) -> Origin:
         """Messages of the stream, from the host that is set."""
@@ -140,21 +220,65 @@ class X:
         with XClient(self._token, self._api_url) as client:
             return x_rules.sync(client, wanted, self._most_rules)
 
-    def connect(self, intake: Intake) -> Outcome:
+    def connect(self, intake: Intake, connected: Callable[[], None]) -> Outcome:
         """One connection to the filtered stream, until it ends."""
         if self._stopped.is_set():
             return Outcome(End.STOPPED)
-        self._adapter = Adapter(self._api_url)
-        stream = Stream(self._token, self._adapter)
-        stream.intake, stream.stopped = intake, self._stopped
-        stream.filter(**FIELDS)
+        self._silent.clear()
+        self._adapter = adapter = Adapter(self._api_url, self._silence_seconds)
+        self._stream = stream = Stream(self._token, adapter, intake, connected, self._stopped)
+        try:
+            stream.filter(**FIELDS)
+        finally:
+            if adapter.response is not None:
+                adapter.response.close()
+        outcome = replace(stream.outcome, messages=stream.messages)
         if self._stopped.is_set():
-            return Outcome(End.STOPPED, messages=stream.messages)
-        return replace(stream.outcome, messages=stream.messages)
+            return replace(outcome, end=End.STOPPED)
+        if self._silent.is_set():
+            return replace(outcome, end=End.SILENT, detail=SILENT)
+        return outcome
+
+    def heard(self) -> int:
+        """Lines and keep-alives of the present connection."""
+        stream = self._stream
+        return 0 if stream is None else stream.messages + stream.keep_alives
+
+    def latest(self) -> float | None:
+        """The time in the id of the newest post."""
+        stream = self._stream
+        try:
+            at = None if stream is None or not stream.last else x_v2.read(stream.last)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        return None if at is None or at.event_at is None else at.event_at / 1_000_000
+
+    def free(self, connects: Sequence[float]) -> int:
+        """Delete at X the connections that began with a connect of ours."""
+        with XClient(self._token, self._api_url) as client:
+            answer = client.get(CONNECTIONS, status="active", endpoints="filtered_stream", max_results=100)
+            ahead = 0.0 if answer.at is None else answer.at.timestamp() - time.time()
+            ours = [
+                str(one["id"])
+                for one in answer.body.get("data") or []
+                if isinstance(one, dict) and "id" in one and _is_ours(one, connects, ahead)
+            ]
+            if ours:
+                client.delete(CONNECTIONS, {"uuids": ours})
+        return len(ours)
+
+    def drop(self) -> None:
+        """End a connection that is silent."""
+        self._silent.set()
+        self._cut()
 
     def stop(self) -> None:
-        """Close the socket under the reader: Tweepy itself would notice only at the next line."""
+        """End the connection for good."""
         self._stopped.set()
+        self._cut()
+
+    def _cut(self) -> None:
+        """Close the socket under the reader: Tweepy itself would notice only at the next line."""
         response = self._adapter.response if self._adapter is not None else None
         connection = getattr(getattr(response, "raw", None), "connection", None)
         with contextlib.suppress(OSError, AttributeError):
@@ -165,15 +289,46 @@ class X:
             sock.shutdown(socket.SHUT_RDWR)
 
 
-def classify(status: int, body: bytes, headers: dict[str, str]) -> Outcome:
-    """What an answer other than 200 means. Pure. Source: docs.x.com, response codes and errors."""
-    told = problem(body)
-    if status in (401, 403):
-        return Outcome(End.REFUSED, told.sentence or f"HTTP {status}")
-    if status == 409 or told.connection_issue == "RuleConfigurationIssue":
-        return Outcome(End.NO_RULES, told.sentence)
-    if status in (420, 429):
-        busy = told.connection_issue == "TooManyConnections"
-        retry_at = None if busy else rate_limit(headers).reset_at
-        return Outcome(End.RATE_LIMITED, told.sentence or f"HTTP {status}", retry_at=retry_at)
-    return Outcome(End.SERVER_ERROR, f"HTTP {status}{': ' + told.sentence if told.sentence else ''}")
+def unreachable(error: BaseException | None) -> Outcome:
+    """Why there was no answer, in words. The server has seen an attempt only if we waited for its answer."""
+    causes = [type(each).__name__ for each in _chain(error)]
+    if any("NameResolution" in name or name == "gaierror" for name in causes):
+        return Outcome(End.UNREACHABLE, "the name of the server is not known (DNS)", reached=False)
+    if any("SSL" in name or "Certificate" in name for name in causes):
+        return Outcome(End.UNREACHABLE, "no secure connection (TLS)", reached=False)
+    if "ReadTimeout" in causes or "ReadTimeoutError" in causes:
+        return Outcome(End.UNREACHABLE, "the server does not answer")
+    if any(name in ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError") for name in causes):
+        return Outcome(End.UNREACHABLE, "no connection to the server", reached=False)
+    return Outcome(End.UNREACHABLE, "the connection ended before an answer")
+
+
+def broken(error: BaseException | None) -> Outcome:
+    """How a connection that stood ended, in words."""
+    causes = [type(each).__name__ for each in _chain(error)]
+    if any("Timeout" in name for name in causes):
+        return Outcome(End.SILENT, SILENT)
+    return Outcome(End.CLOSED, f"the connection broke ({causes[0] if causes else 'unknown'})")
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """An error, what it wraps and what it came from."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < 20:
+        each = waiting.pop(0)
+        if each is None or each in found:
+            continue
+        found.append(each)
+        waiting += [each.__cause__, each.__context__, getattr(each, "reason", None)]
+        waiting += [part for part in each.args if isinstance(part, BaseException)]
+    return found
+
+
+def _is_ours(connection: dict[str, Any], connects: Sequence[float], ahead: float) -> bool:
+    """Whether a connection at X, whose clock is so far ahead of ours, began with a connect of ours."""
+    try:
+        began = datetime.fromisoformat(str(connection.get("connected_at"))).timestamp() - ahead
+    except ValueError:
+        return False
+    return any(abs(began - at) <= SAME_SECONDS for at in connects)

@@ -28,6 +28,7 @@ READ_SECONDS = 30.0
 MOST_BYTES = 64 * 1024 * 1024
 """No answer of X is so large; a proxy's might be without end."""
 
+PROBLEM_NAMES = ("title", "detail", "connection_issue", "period", "scope", "reason", "disconnect_type")
 WHOLE_NUMBER = re.compile(r"[0-9]{1,12}")
 
 
@@ -52,6 +53,11 @@ class Problem:
     detail: str = ""
     connection_issue: str = ""
     period: str = ""
+    scope: str = ""
+    reason: str = ""
+    disconnect_type: str = ""
+    has_data: bool = False
+    """Beside it stand data: a part of an answer is missing, not all of it."""
 
     @property
     def sentence(self) -> str:
@@ -179,12 +185,10 @@ def problem(content: bytes) -> Problem:
     errors = value.get("errors")
     if "type" not in value and isinstance(errors, list) and errors and isinstance(errors[0], dict):
         told = errors[0]  # a disconnect within the stream tells it inside
-    kind, title, detail, issue, period = (
-        str(told.get(name) or "") for name in ("type", "title", "detail", "connection_issue", "period")
-    )
-    return Problem(
-        kind.rpartition("/problems/")[2] if "/problems/" in kind else "", title, detail, issue, period
-    )
+    words = {name: str(told.get(name) or "") for name in PROBLEM_NAMES}
+    kind = str(told.get("type") or "")
+    kind = kind.rpartition("/problems/")[2] if "/problems/" in kind else ""
+    return Problem(kind, **words, has_data="data" in value)
 
 
 def _decoded(content: bytes) -> dict[str, Any] | None:
