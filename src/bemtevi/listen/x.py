@@ -218,15 +218,7 @@ class X:
         """Make X follow our rules, and no others of ours."""
         wanted = x_rules.wishes(rules, percent, self._longest_rule)
         with XClient(self._token, self._api_url) as client:
-            result = x_rules.sync(client, wanted, self._most_rules)
-        # told in the words of our list, whatever form they have at X
-        listed = {wish.value: rule.value for wish, rule in zip(wanted, rules, strict=True)}
-        return replace(
-            result,
-            added=tuple(listed[value] for value in result.added),
-            reformed=tuple(listed[value] for value in result.reformed),
-            refused=tuple(replace(told, value=listed[told.value]) for told in result.refused),
-        )
+            return x_rules.sync(client, wanted, self._most_rules)
 
     def connect(self, intake: Intake, connected: Callable[[], None]) -> Outcome:
         """One connection to the filtered stream, until it ends."""
@@ -328,8 +320,10 @@ def _chain(error: BaseException | None) -> list[BaseException]:
         if each is None or each in found:
             continue
         found.append(each)
-        waiting += [each.__cause__, each.__context__, getattr(each, "reason", None)]
-        waiting += [part for part in each.args if isinstance(part, BaseException)]
+        waiting += [each.__cause__, each.__context__]
+        # of some errors the reason is an error, of others a word
+        reason = getattr(each, "reason", None)
+        waiting += [part for part in (reason, *each.args) if isinstance(part, BaseException)]
     return found
 
 
