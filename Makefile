@@ -3,8 +3,9 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+MINUTES ?= 15
 
-.PHONY: help setup demo test test-heavy lint format docs bench clean
+.PHONY: help setup demo test test-heavy test-faults soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -24,10 +25,16 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest -m "not heavy"
+	$(BIN)/python -m pytest -m "not heavy and not faults"
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
+
+test-faults: $(READY) ## Every fault of a network against the listener, and the account
+	$(BIN)/python -m pytest tests/faults
+
+soak: $(READY) ## Faults, kill -9 and lost storage for MINUTES (15), and the account
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .

@@ -34,14 +34,9 @@ BILLED = "network = '{network}' and path <> 'archive' and received_date >= date 
 
 
 class Kept(msgspec.Struct):
-    """The file: posts read by day (YYYY-MM-DD), and the share that the rules asked for at last."""
+    """The file: posts read by day (YYYY-MM-DD)."""
 
     days: dict[str, int]
-    percent: int = 100
-
-    def by_day(self) -> dict[date, int]:
-        """The days as dates."""
-        return {date.fromisoformat(day): count for day, count in self.days.items()}
 
 
 class KnownIds:
@@ -130,7 +125,7 @@ def load(path: Path, lake: Lake, network: str, since: date) -> Meter:
 
     Raises StorageError if layer 1 cannot be read.
     """
-    kept = read_file(path).by_day()
+    kept = read_file(path)
     from_day = max(since, max(kept, default=since))
     counted = Meter()
     reader = EnvelopeReader()
@@ -151,22 +146,21 @@ def load(path: Path, lake: Lake, network: str, since: date) -> Meter:
     return counted
 
 
-def read_file(path: Path) -> Kept:
+def read_file(path: Path) -> dict[date, int]:
     """What the file says; nothing if it is not there or cannot be read: layer 1 is counted then."""
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-        kept.by_day()
+        return {date.fromisoformat(day): count for day, count in kept.days.items()}
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        return Kept({})
-    return kept if 1 <= kept.percent <= 100 else Kept(kept.days)
+        return {}
 
 
-def write_file(path: Path, meter: Meter, percent: int) -> None:
+def write_file(path: Path, meter: Meter) -> None:
     """Keep what was counted. Whole or as it was. Raises OSError."""
     days = {day.isoformat(): meter.days[day] for day in sorted(meter.days)[-KEPT_DAYS:]}
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(Kept(days, percent)))
+        file.write(msgspec.json.encode(Kept(days)))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

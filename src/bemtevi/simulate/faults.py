@@ -94,6 +94,8 @@ KINDS: dict[str, Kind] = {
             "scope": Parameter("Product", choices=("Account", "Product")),
         },
     ),
+    "no-credits": Kind(Place.ANSWER, "402: nothing is left of what was paid for", _OF),
+    "redirect": Kind(Place.ANSWER, "302: a portal asks to come to it first", _OF),
     "too-many-connections": Kind(Place.ANSWER, "429: another connection stands, X says", {}),
     "not-provisioned": Kind(Place.ANSWER, "503: ProvisioningSubscription", {}),
     "unavailable": Kind(

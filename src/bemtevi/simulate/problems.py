@@ -97,6 +97,15 @@ def usage_capped(period: str, scope: str) -> ProblemError:
     return ProblemError(429, body)
 
 
+def no_credits() -> ProblemError:
+    body = {
+        "title": "CreditsDepleted",
+        "detail": "Your enrolled account does not have any credits to fulfill this request.",
+        "type": PROBLEMS + "credits",
+    }
+    return ProblemError(402, body)
+
+
 def client_forbidden(reason: str) -> ProblemError:
     body = {
         "title": "Client Forbidden",

@@ -20,6 +20,8 @@ from bemtevi.simulate.script import Script
 from bemtevi.simulate.wire import Wire
 
 HALF_ANSWER = b"HTTP/1.1 200 OK\r\ndate: Tue, 24 Nov 2026 12:00:00 GMT\r\ncontent-ty"
+PORTAL = "/portal"
+"""No page of this server: who follows a redirect finds nothing, and is seen in no record."""
 PAGE = """<!DOCTYPE html><html><head><title>Portal</title></head><body>
 <h1>Welcome to the network</h1><p>Please sign in to go on.</p></body></html>
 """
@@ -56,6 +58,10 @@ class Refusals:
                 raise problems.no_rules()
             case "usage-cap":
                 raise problems.usage_capped(fault["period"], fault["scope"])
+            case "no-credits":
+                raise problems.no_credits()
+            case "redirect":
+                return Response(b"", 302, {"location": f"{PORTAL}?from={of}"})
             case "too-many-connections":
                 raise problems.too_many_connections()
             case "not-provisioned":

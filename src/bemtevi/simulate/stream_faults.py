@@ -105,7 +105,7 @@ class StreamFaults:
         # the last brace, CR and LF belong to what is cut off: else the message would be whole
         longest = len(line) - 3
         at = min(fault["at"] or self._script.chance.randint(1, longest), longest)
-        self._world.record.missed(self._connection.number, [name], "fault: cut")
+        self._world.record.missed(self._connection.number, [name], "the line was cut")
         return line[:at]
 
     def _changed_chunk(self) -> bytes:

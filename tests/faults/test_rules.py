@@ -1,0 +1,46 @@
+"""Rules that change behind our back: another program deletes ours, or adds its own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.faults.scene import eventually, scene
+
+from bemtevi.lake.gap import Cause
+
+pytestmark = pytest.mark.faults
+
+
+def test_our_rules_are_deleted_and_given_again_after_the_next_connect(tmp_path: Path) -> None:
+    with scene(tmp_path) as one:
+        one.fault("rules-deleted")
+        one.fault("close:after_seconds=0.2")
+        one.fired("rules-deleted")
+        one.fired("close")
+        one.hears()
+        made = one.finish()
+        assert one.recorded().reasons["the rule was deleted"] > 0
+    assert made.missed > 0
+
+
+def test_our_rules_are_deleted_while_the_connection_stands(tmp_path: Path) -> None:
+    with scene(tmp_path) as one:
+        one.fault("rules-deleted")
+        one.fired("rules-deleted")
+        eventually(lambda: len(one.server.world.rules) > 0, "the rules are given again", 60)
+        one.hears()
+        made = one.finish()
+        assert one.recorded().reasons["the rule was deleted"] > 0
+    assert made.causes[Cause.LOSS] + made.causes[Cause.NO_RULES] >= 1
+
+
+def test_rules_of_others_bring_posts_that_are_kept(tmp_path: Path) -> None:
+    with scene(tmp_path) as one:
+        one.fault("rules-added:value=#b,tag=theirs")
+        one.fired("rules-added")
+        one.hears(200)
+        made = one.finish()
+        values = {rule.value for rule in one.server.world.rules.all()}
+    assert values == {"#a", "#b"}  # not ours: not touched
+    assert made.by_stream > 0
