@@ -13,6 +13,7 @@ import argparse
 import ast
 import re
 import sys
+import tomllib
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
@@ -234,7 +235,7 @@ def telemetry() -> Iterator[str]:
     yield from ["## Logs", ""]
     yield EVENTS
     yield ""
-    yield from table(["event", "level", "fields"], _events())
+    yield from table(["event", "level", "fields", "meaning"], _events())
 
 
 def _events() -> Iterator[list[str]]:
@@ -251,9 +252,11 @@ def _events() -> Iterator[list[str]]:
                     levels, names = found.setdefault(event, (set(), set()))
                     levels.add(level)
                     names.update(field.arg for field in fields if field.arg)
+    meanings = tomllib.loads((FOLDER / "events.toml").read_text(encoding="utf-8"))
     for event, (levels, names) in sorted(found.items()):
         shown = ", ".join(level for level in LEVELS if level in levels)
-        yield [f"`{event}`", shown, ", ".join(f"`{name}`" for name in sorted(names))]
+        told = ", ".join(f"`{name}`" for name in sorted(names))
+        yield [f"`{event}`", shown, told, meanings.get(event, "")]
 
 
 def data_dictionary() -> Iterator[str]:

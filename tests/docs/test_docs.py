@@ -187,6 +187,16 @@ def test_every_command_and_flag_is_in_the_reference(tmp_path: Path) -> None:
         asked += [[*command, name] for name in re.findall(r"^│ ([a-z]+)  ", below, re.MULTILINE)]
 
 
+def test_events_of_the_logs_have_one_form_and_each_of_the_reference_is_told() -> None:
+    page = read("docs/telemetry.md").partition("## Logs")[2]
+    events = re.findall(r"^\| `([^`]+)` \|", page, re.MULTILINE)
+    assert len(events) > 10
+    for event in events:
+        assert re.fullmatch(r"[a-z]+\.[a-z_]+", event), event
+    known = re.findall(r'^"([^"]+)" = ', read("docs/events.toml"), re.MULTILINE)
+    assert set(known) <= set(events)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
     text = FENCE.sub("", read(page))

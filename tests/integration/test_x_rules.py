@@ -54,7 +54,8 @@ def test_what_x_refuses_is_told_rule_by_rule_and_the_rest_is_done() -> None:
         assert (result.removed, result.active, result.foreign) == (("#old",), 2, 0)
         assert there(server) == ["#good", "#good2"]
         again = synced(server, "#good", "#good2")
-        assert again == SyncResult((), (), 0, (), 2)
+        percents = {rule_tag("x", value): 100 for value in ("#good", "#good2")}
+        assert again == SyncResult((), (), 0, (), 2, (), percents)
 
 
 def test_over_the_cap_the_oldest_of_ours_are_followed_and_the_rest_is_told() -> None:
@@ -71,13 +72,15 @@ def test_a_rule_that_changes_its_form_is_never_absent() -> None:
     with running_x(Simulation()) as server:
         synced(server, "#a", "#b OR #c")
         sampled = synced(server, "#a", "#b OR #c", percent=25)
-        assert sampled.active == 2
+        assert (sampled.active, sampled.added, sampled.removed) == (2, (), ())
+        assert sampled.reformed == ("#a sample:25", "(#b OR #c) sample:25")
+        assert sampled.percents == {rule_tag("x", "#a"): 25, rule_tag("x", "#b OR #c"): 25}
         with XClient("any", server.url) as client:
             now = {rule.value: rule.tag for rule in x_rules.read(client)}
         tags = {"#a sample:25": rule_tag("x", "#a"), "(#b OR #c) sample:25": rule_tag("x", "#b OR #c")}
         assert now == tags
         assert synced(server, "#a", "#b OR #c", percent=25).added == ()
-        assert set(synced(server, "#a", "#b OR #c").removed) == set(tags)
+        assert synced(server, "#a", "#b OR #c").reformed == ("#a", "#b OR #c")
     asked: list[str] = []
 
     def script(request: Asked) -> Reply:

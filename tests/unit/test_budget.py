@@ -99,6 +99,17 @@ def test_it_goes_up_again_only_with_much_room() -> None:
     assert verdict(today(100_000, 0), 3 * left / seconds, 25, NOW, slows=True).percent == 100
 
 
+def test_within_a_day_it_does_not_begin_again_for_a_few() -> None:
+    assert verdict(today(1_000, 995), 0.0, 100, NOW, slows=False, stopped=True).spent is not None
+    assert verdict(today(1_000, 995), 0.0, 100, NOW, slows=False, stopped=False).spent is None
+    assert verdict(today(1_000, 980), 0.0, 100, NOW, slows=False, stopped=True).spent is None
+
+
+def test_without_a_rate_a_slowed_rule_stays_slowed() -> None:
+    assert verdict(today(1_000, 900), None, 10, NOW, slows=True).percent == 10
+    assert verdict(today(1_000, 100), None, 10, NOW, slows=True).percent == 100
+
+
 @given(
     limit=st.integers(100, 1_000_000),
     rate=st.floats(0.01, 250.0),

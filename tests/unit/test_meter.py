@@ -62,12 +62,12 @@ def test_ids_that_are_no_numbers_are_told_apart() -> None:
 
 def test_a_file_is_read_as_it_was_written_and_a_bad_one_is_none(tmp_path: Path) -> None:
     path = tmp_path / "read-posts.json"
-    assert read_file(path) == {}
-    write_file(path, Meter({DAY: 5}))
-    assert read_file(path) == {DAY: 5}
-    for bad in (b"", b'{"days":{"x":1}}', b"\xff", b'{"days":[]}'):
+    assert read_file(path).by_day() == {}
+    write_file(path, Meter({DAY: 5}), 25)
+    assert (read_file(path).by_day(), read_file(path).percent) == ({DAY: 5}, 25)
+    for bad in (b"", b'{"days":{"x":1}}', b"\xff", b'{"days":[]}', b'{"days":{},"percent":0}'):
         path.write_bytes(bad)
-        assert read_file(path) == {}
+        assert read_file(path).by_day() == {}
 
 
 def test_what_the_file_lacks_is_counted_again_from_layer_1(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_what_the_file_lacks_is_counted_again_from_layer_1(tmp_path: Path) -> No
     month = date(2026, 11, 1)
     assert load(path, lake, "x", month).days == {yesterday: 2, DAY: 3}
     # a day that is over is as the file has it, though layer 1 has lost some of it since
-    write_file(path, Meter({yesterday: 70, DAY: 1}))
+    write_file(path, Meter({yesterday: 70, DAY: 1}), 100)
     counted = load(path, lake, "x", month)
     assert counted.days == {yesterday: 70, DAY: 3}
     assert counted.add(DAY, as_numbers([post(1)["data"]["id"], post(3)["data"]["id"]])) == 0  # known still

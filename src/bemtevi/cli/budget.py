@@ -6,50 +6,22 @@ Owns the words and the JSON. What counts and what stops is in `listen` (`meter`,
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from bemtevi.cli.app import app, lake_of, only_warnings, out
-from bemtevi.cli.collect import token_of
-from bemtevi.errors import BemteviError
+from bemtevi.cli.collect import asking_of, guard_of
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.sample import shares
 from bemtevi.lake.track import read_rules
-from bemtevi.listen import x_usage
-from bemtevi.listen.budget import Limits, month_begins, month_ends
-from bemtevi.listen.budget_guard import BudgetGuard, State
-from bemtevi.listen.x_client import XClient
-from bemtevi.listen.x_usage import Usage
+from bemtevi.listen.budget import month_begins, month_ends
+from bemtevi.listen.budget_guard import State
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
 NETWORK = "x"
-
-
-@dataclass
-class Asking:
-    """Asks X for its count, and keeps why it did not answer."""
-
-    settings: Settings
-    problem: str | None = None
-
-    def __call__(self) -> Usage:
-        try:
-            with XClient(token_of(self.settings), self.settings.x_api_url) as client:
-                return x_usage.ask(client)
-        except BemteviError as error:
-            self.problem = str(error)
-            raise
-
-
-def guard_of(settings: Settings, lake: Lake, asking: Asking | None = None) -> BudgetGuard:
-    """The budget of X, not begun."""
-    layout = JournalLayout(settings.journal, NETWORK)
-    return BudgetGuard(Limits.of(settings), lake, layout, NETWORK, ask=asking or Asking(settings))
 
 
 @app.command()
@@ -64,7 +36,7 @@ def budget(
     """
     only_warnings(context)
     settings, lake = lake_of(context)
-    asking = Asking(settings)
+    asking = asking_of(settings)
     guard = guard_of(settings, lake, asking)
     guard.begin()
     guard.ask_now()

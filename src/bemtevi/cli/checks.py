@@ -16,7 +16,7 @@ from typing import Literal
 import duckdb
 from filelock import FileLock, Timeout
 
-from bemtevi.cli.budget import Asking, guard_of
+from bemtevi.cli.collect import asking_of, guard_of
 from bemtevi.errors import BemteviError, MissingCredentialError
 from bemtevi.lake.gap import GAP, State, read_gaps
 from bemtevi.lake.lake import Lake
@@ -170,7 +170,7 @@ def rules(
 
 def usage(settings: Settings, lake: Lake) -> Iterator[Check]:
     """What was read beside what may be."""
-    asking = Asking(settings)
+    asking = asking_of(settings)
     guard = guard_of(settings, lake, asking)
     guard.begin()
     if settings.x_bearer_token is not None:

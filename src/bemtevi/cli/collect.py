@@ -21,10 +21,14 @@ from bemtevi.cli.times import interval
 from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen.archive import Report, check, import_file
+from bemtevi.listen.budget import Limits
+from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.network import Network
 from bemtevi.listen.x import X
+from bemtevi.listen.x_usage import Asking
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
@@ -146,7 +150,7 @@ def sentence(report: Report) -> str:
 def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
     """Listen to X until told to stop, and say how it ended."""
     network = network_of(settings)
-    listener = Listener(settings, lake, network)
+    listener = Listener(settings, lake, network, budget=guard_of(settings, lake))
     started = time.monotonic()
     whole = listener.run(stop)
     count = listener.writer.count
@@ -158,6 +162,18 @@ def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
         style="green",
         soft_wrap=True,
     )
+
+
+def asking_of(settings: Settings) -> Asking:
+    """Who asks X for its count of what was read."""
+    token = settings.x_bearer_token
+    return Asking(None if token is None else token.get_secret_value().strip(), settings.x_api_url)
+
+
+def guard_of(settings: Settings, lake: Lake, asking: Asking | None = None) -> BudgetGuard:
+    """The budget of X, not begun."""
+    layout = JournalLayout(settings.journal, X.name)
+    return BudgetGuard(Limits.of(settings), lake, layout, X.name, ask=asking or asking_of(settings))
 
 
 def network_of(settings: Settings) -> Network:

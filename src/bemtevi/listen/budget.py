@@ -19,6 +19,8 @@ LADDER = (100, 50, 25, 10, 5, 2, 1)
 """Percents to which the rules may be slowed: few, so that they change seldom."""
 NEAR = 0.8
 """The share of a limit from which on its end is looked at."""
+AGAIN = 0.01
+"""The share of a limit that must be left before reading begins again within the same day or month."""
 MARGIN_SECONDS = 10.0
 """Posts that still come while we stop: so much of the present rate is kept back."""
 
@@ -62,6 +64,11 @@ class Allowance:
         """Posts that may still be read."""
         return max(self.limit - self.used, 0)
 
+    @property
+    def is_near(self) -> bool:
+        """Whether so much is used that it is to be looked at."""
+        return self.used >= NEAR * self.limit
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -97,24 +104,38 @@ def allowances(limits: Limits, today: int, month: int, now: datetime) -> list[Al
     return found
 
 
-def verdict(found: Sequence[Allowance], rate: float, percent: int, now: datetime, *, slows: bool) -> Verdict:
-    """What to do. `rate`: posts a second that all rules would bring; `percent`: what they ask for now."""
+def verdict(
+    found: Sequence[Allowance],
+    rate: float | None,
+    percent: int,
+    now: datetime,
+    *,
+    slows: bool,
+    stopped: bool = False,
+) -> Verdict:
+    """What to do. `rate`: posts a second that all rules would bring, None if it is not known yet; `percent`:
+    what they ask for now; `stopped`: whether reading has stopped because of a limit."""
     for allowance in sorted(found, key=lambda one: one.ends_at, reverse=True):
-        if allowance.left <= rate * percent / 100 * MARGIN_SECONDS or allowance.left == 0:
+        margin = (rate or 0.0) * percent / 100 * MARGIN_SECONDS
+        if stopped:  # some turned out to be read before: not worth to begin again for so few
+            margin = max(margin, allowance.limit * AGAIN)
+        if allowance.left <= margin:
             return Verdict(percent, allowance)
     if not slows:
         return Verdict()
+    if rate is None and any(allowance.is_near for allowance in found):
+        return Verdict(percent)
     step = min((_step(allowance, rate, now, 1.0) for allowance in found), default=100)
     if step > percent:  # up only when there is much room: else the rules would change all the time
         step = max(min((_step(allowance, rate, now, 2.0) for allowance in found), default=100), percent)
     return Verdict(step)
 
 
-def _step(allowance: Allowance, rate: float, now: datetime, room: float) -> int:
+def _step(allowance: Allowance, rate: float | None, now: datetime, room: float) -> int:
     """The largest percent with which the rest lasts `room` times until the end; 100 far from the limit."""
-    if allowance.used < NEAR * allowance.limit:
+    if not allowance.is_near:
         return 100
-    needed = rate * max((allowance.ends_at - now).total_seconds(), 0.0) * room
+    needed = (rate or 0.0) * max((allowance.ends_at - now).total_seconds(), 0.0) * room
     return next((step for step in LADDER if needed * step / 100 <= allowance.left), LADDER[-1])
 
 

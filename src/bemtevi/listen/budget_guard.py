@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 import structlog
 
 from bemtevi import metrics
-from bemtevi.errors import BemteviError
+from bemtevi.errors import BemteviError, StorageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen import budget, meter
@@ -81,14 +81,20 @@ class BudgetGuard:
         self._messages = 0
         self._full = 0.0
         """Messages as many as they would be without `sample:`."""
-        self._spent_before = False
+        self._spent_until: datetime | None = None
         self.percent = 100
         """The share of their matches that the rules should ask for now."""
 
     def begin(self) -> None:
-        """Count what was read before. Raises StorageError if layer 1 cannot be read."""
+        """Count what was read before; if layer 1 is away, only as far as the file tells."""
         since = budget.month_begins(self._now().date(), self._limits.cycle_day)
-        self._meter = meter.load(self._layout.read_posts, self._lake, self._network, since)
+        path = self._layout.read_posts
+        try:
+            self._meter = meter.load(path, self._lake, self._network, since)
+        except StorageError as error:
+            log.warning("budget.not_counted", network=self._network, error=str(error))
+            self._meter = meter.Meter(meter.read_file(path).by_day())
+        self.percent = meter.read_file(path).percent
         # what a former process left in the journal is not among the messages of this one
         self._left_before = frozenset(self._layout.segments())
 
@@ -106,7 +112,7 @@ class BudgetGuard:
             if segment not in self._left_before:
                 self._written += shaped.count.messages
             try:
-                meter.write_file(self._layout.read_posts, self._meter)
+                meter.write_file(self._layout.read_posts, self._meter, self.percent)
             except OSError as error:  # layer 1 tells it again at the next start
                 log.warning("budget.not_kept", error=error.strerror)
 
@@ -125,7 +131,8 @@ class BudgetGuard:
                 month += beyond_month
             rate = self._rate(acknowledged)
             allowances = budget.allowances(limits, today, month, now)
-            verdict = budget.verdict(allowances, rate, self.percent, now, slows=limits.slows)
+            stopped = self._spent_until is not None and now < self._spent_until
+            verdict = budget.verdict(allowances, rate, self.percent, now, slows=limits.slows, stopped=stopped)
             self._tell(verdict, today, month)
             self.percent = verdict.percent
             return State(today, month, self._usage, verdict, limits)
@@ -147,8 +154,8 @@ class BudgetGuard:
         month = self._meter.since(budget.month_begins(day, limits.cycle_day))
         return self._meter.days.get(day, 0) + pending, month + pending
 
-    def _rate(self, acknowledged: int) -> float:
-        """Messages a second that all rules would bring without `sample:`; 0 while it is not known."""
+    def _rate(self, acknowledged: int) -> float | None:
+        """Messages a second that all rules would bring without `sample:`; None while it is not known."""
         at = self._steady()
         self._full += (acknowledged - self._messages) * 100 / self.percent
         self._messages = acknowledged
@@ -157,7 +164,7 @@ class BudgetGuard:
         while len(self._rates) > 2 and at - self._rates[0][0] > RATE_SECONDS:
             self._rates.popleft()
         seconds = at - self._rates[0][0]
-        return (self._full - self._rates[0][1]) / seconds if seconds >= LEAST_SECONDS else 0.0
+        return (self._full - self._rates[0][1]) / seconds if seconds >= LEAST_SECONDS else None
 
     def _tell(self, verdict: Verdict, today: int, month: int) -> None:
         price = self._limits.price
@@ -166,7 +173,7 @@ class BudgetGuard:
         metrics.sample(self._network, verdict.percent)
         if verdict.percent != self.percent:
             log.warning("budget.slowed", network=self._network, percent=verdict.percent, before=self.percent)
-        if verdict.spent is not None and not self._spent_before:
+        if verdict.spent is not None and self._spent_until is None:
             log.warning(
                 "budget.spent",
                 network=self._network,
@@ -175,9 +182,9 @@ class BudgetGuard:
                 used=verdict.spent.used,
                 until=verdict.spent.ends_at.isoformat(),
             )
-        if verdict.spent is None and self._spent_before:
+        if verdict.spent is None and self._spent_until is not None:
             log.info("budget.renewed", network=self._network)
-        self._spent_before = verdict.spent is not None
+        self._spent_until = None if verdict.spent is None else verdict.spent.ends_at
 
     def _keep_asking(self) -> None:
         while True:

@@ -17,9 +17,10 @@ from bemtevi import metrics
 from bemtevi.errors import BemteviError, UsageError
 from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.sample import note_shares
 from bemtevi.lake.track import TRACK, TrackedRule, not_yet_listening, read_rules
 from bemtevi.listen.ledger import Ledger, utc_now
-from bemtevi.listen.network import Network, SyncResult
+from bemtevi.listen.network import Network, Refusal, SyncResult
 
 log = structlog.get_logger()
 
@@ -35,12 +36,20 @@ class Following:
     """Keeps the network's rules equal to the list."""
 
     def __init__(
-        self, lake: Lake, network: Network, ledger: Ledger, clock: Callable[[], datetime] = utc_now
+        self,
+        lake: Lake,
+        network: Network,
+        ledger: Ledger,
+        clock: Callable[[], datetime] = utc_now,
+        percent: Callable[[], int] = lambda: 100,
     ) -> None:
         self._lake = lake
         self._network = network
         self._ledger = ledger
         self._clock = clock
+        self._percent = percent
+        """The share of their matches that the rules shall ask for now."""
+        self._given_percent = 100
         self._syncing = threading.Lock()
         """Held as long as the network takes; `_lock` never is."""
         self._lock = threading.Lock()
@@ -64,7 +73,9 @@ class Following:
         with self._syncing:
             rules = self.rules()
             asked_at = self._clock()
-            result = self._network.sync(rules)
+            percent = self._percent()
+            result = self._network.sync(rules, percent)
+            self._given_percent = percent
             metrics.rules(self._network.name, "ours", result.active)
             metrics.rules(self._network.name, "others", result.foreign)
             log.info(
@@ -72,18 +83,15 @@ class Following:
                 added=list(result.added),
                 removed=list(result.removed),
                 foreign=result.foreign,
+                reformed=list(result.reformed),
             )
             for refusal in result.refused:
                 log.error("listener.rule_refused", rule=refusal.value, reason=refusal.reason)
-            without = {refusal.value for refusal in result.refused}
-            self._note([rule for rule in rules if rule.value not in without], result, asked_at)
+            refused = {refusal.value for refusal in result.refused}
+            self._note([rule for rule in rules if rule.value not in refused], result, asked_at)
+            note_shares(self._lake, self._network.name, result.percents, slowed=percent < 100, now=asked_at)
         if result.refused and not result.active:
-            first = result.refused[0]
-            raise UsageError(
-                f"The network {self._network.name} takes none of the rules that are followed; of "
-                f"{first.value!r} it says: {first.reason}. Remove it with `bemtevi track --remove` and add "
-                "it again, mended."
-            )
+            raise UsageError(none_taken(self._network.name, result.refused[0]))
         return result
 
     def hearing(self, at: datetime) -> None:
@@ -108,8 +116,9 @@ class Following:
             newest = version
             try:
                 newest = self._lake.table(TRACK).version()
+                due = time.monotonic() >= check_at or self._percent() != self._given_percent
                 # a lake that is away has no version: that is no change of the list
-                if newest > version or (newest == version and time.monotonic() >= check_at):
+                if newest > version or (newest == version and due):
                     self.sync()
                     version = newest
                     check_at = time.monotonic() + CHECK_SECONDS
@@ -159,3 +168,11 @@ class Following:
         now = self._clock()
         self._ledger.add([ended(gap, max(at, heard_at), now) for gap, heard_at in self._awaited.values()])
         self._awaited.clear()
+
+
+def none_taken(network: str, first: Refusal) -> str:
+    """The sentence for a list of which a network takes nothing."""
+    return (
+        f"The network {network} takes none of the rules that are followed; of {first.value!r} it says: "
+        f"{first.reason}. Remove it with `bemtevi track --remove` and add it again, mended."
+    )

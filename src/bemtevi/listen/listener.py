@@ -18,6 +18,7 @@ from bemtevi import metrics
 from bemtevi.lake.gap import Cause
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
+from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.follow import Following
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.ledger import Ledger
@@ -42,7 +43,12 @@ class Listener:
     """Listens to one network until told to stop."""
 
     def __init__(
-        self, settings: Settings, lake: Lake, network: Network, guards: Sequence[Guard] = ()
+        self,
+        settings: Settings,
+        lake: Lake,
+        network: Network,
+        guards: Sequence[Guard] = (),
+        budget: BudgetGuard | None = None,
     ) -> None:
         self._lake = lake
         self._network = network
@@ -58,9 +64,11 @@ class Listener:
                 settings.journal_reserve_bytes,
             ),
         )
-        self.writer = Writer(lake, self._journal)
+        self._budget = budget
+        self.writer = Writer(lake, self._journal, None if budget is None else budget.wrote)
         self._ledger = Ledger(lake, layout, network.origin(""), self._journal.listener)
-        self._following = Following(lake, network, self._ledger)
+        percent = (lambda: 100) if budget is None else (lambda: budget.percent)
+        self._following = Following(lake, network, self._ledger, percent=percent)
         self._supervisor = Supervisor(
             network,
             self._journal,
@@ -68,7 +76,7 @@ class Listener:
             self._following,
             Schedule(random.Random()),  # noqa: S311  so that many do not come back at once
             silence_seconds=settings.silence_seconds,
-            guards=(self._disk_guard, *guards),
+            guards=(self._disk_guard, self._budget_guard, *guards),
         )
         self._failure: Exception | None = None
         metrics.watch_journal(network.name, lambda: map(layout.segment, layout.segments()), time.time)
@@ -95,6 +103,9 @@ class Listener:
         try:
             self._following.need_rules()
             self._ledger.begin()
+            if self._budget is not None:
+                self._budget.begin()
+                self._budget.keep_asking()
             self._journal.start(committed(self._lake, self._journal.listener))
             self.writer.start()
             reader = threading.Thread(target=self._read, args=(stop,), name="reader", daemon=True)
@@ -130,6 +141,10 @@ class Listener:
         if not self._journal.full:
             return None
         return Hold(Cause.DISK_FULL, "the disk of the journal has no room for more")
+
+    def _budget_guard(self) -> Hold | None:
+        reason = None if self._budget is None else self._budget.reason(self._journal.acknowledged)
+        return None if reason is None else Hold(Cause.BUDGET, reason)
 
     def _why(self) -> tuple[Cause, str]:
         """Why it ends, for the ledger."""

@@ -34,9 +34,14 @@ BILLED = "network = '{network}' and path <> 'archive' and received_date >= date 
 
 
 class Kept(msgspec.Struct):
-    """The file: posts read by day (YYYY-MM-DD)."""
+    """The file: posts read by day (YYYY-MM-DD), and the share that the rules asked for at last."""
 
     days: dict[str, int]
+    percent: int = 100
+
+    def by_day(self) -> dict[date, int]:
+        """The days as dates."""
+        return {date.fromisoformat(day): count for day, count in self.days.items()}
 
 
 class KnownIds:
@@ -125,7 +130,7 @@ def load(path: Path, lake: Lake, network: str, since: date) -> Meter:
 
     Raises StorageError if layer 1 cannot be read.
     """
-    kept = read_file(path)
+    kept = read_file(path).by_day()
     from_day = max(since, max(kept, default=since))
     counted = Meter()
     reader = EnvelopeReader()
@@ -146,21 +151,22 @@ def load(path: Path, lake: Lake, network: str, since: date) -> Meter:
     return counted
 
 
-def read_file(path: Path) -> dict[date, int]:
+def read_file(path: Path) -> Kept:
     """What the file says; nothing if it is not there or cannot be read: layer 1 is counted then."""
     try:
         kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-        return {date.fromisoformat(day): count for day, count in kept.days.items()}
+        kept.by_day()
     except (OSError, msgspec.DecodeError, UnicodeDecodeError, ValueError):
-        return {}
+        return Kept({})
+    return kept if 1 <= kept.percent <= 100 else Kept(kept.days)
 
 
-def write_file(path: Path, meter: Meter) -> None:
+def write_file(path: Path, meter: Meter, percent: int) -> None:
     """Keep what was counted. Whole or as it was. Raises OSError."""
     days = {day.isoformat(): meter.days[day] for day in sorted(meter.days)[-KEPT_DAYS:]}
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(Kept(days)))
+        file.write(msgspec.json.encode(Kept(days, percent)))
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

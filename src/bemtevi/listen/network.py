@@ -6,8 +6,8 @@ connect again is the supervisor's business, where the messages go the journal's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -100,6 +100,10 @@ class SyncResult:
     refused: tuple[Refusal, ...] = ()
     active: int = 0
     """Rules of our list that the server follows now."""
+    reformed: tuple[str, ...] = ()
+    """Rules that the server had and has in another form now, for another share of their matches."""
+    percents: Mapping[str, int] = field(default_factory=dict)
+    """The share of its matches that each rule asks for, by tag."""
 
 
 class Network(Protocol):

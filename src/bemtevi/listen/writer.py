@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -33,6 +34,8 @@ class Writer:
 
     lake: Lake
     journal: Journal
+    wrote: Callable[[int, Shaped], None] | None = None
+    """Told of each segment that is in layer 1, with its number."""
     count: Count = field(default_factory=Count)
     failure: Exception | None = None
 
@@ -73,6 +76,8 @@ class Writer:
             self.journal.drop(number)
             crashpoint.reach("writer.dropped")
             report(shaped)
+            if self.wrote is not None:
+                self.wrote(number, shaped)
             shaped.count.post_ids.clear()
             self.count.add(shaped.count)
             self._longest = max(self._longest, time.monotonic() - started)

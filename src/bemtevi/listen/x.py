@@ -218,7 +218,15 @@ class X:
         """Make X follow our rules, and no others of ours."""
         wanted = x_rules.wishes(rules, percent, self._longest_rule)
         with XClient(self._token, self._api_url) as client:
-            return x_rules.sync(client, wanted, self._most_rules)
+            result = x_rules.sync(client, wanted, self._most_rules)
+        # told in the words of our list, whatever form they have at X
+        listed = {wish.value: rule.value for wish, rule in zip(wanted, rules, strict=True)}
+        return replace(
+            result,
+            added=tuple(listed[value] for value in result.added),
+            reformed=tuple(listed[value] for value in result.reformed),
+            refused=tuple(replace(told, value=listed[told.value]) for told in result.refused),
+        )
 
     def connect(self, intake: Intake, connected: Callable[[], None]) -> Outcome:
         """One connection to the filtered stream, until it ends."""

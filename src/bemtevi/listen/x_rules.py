@@ -16,7 +16,7 @@ from bemtevi.errors import NetworkError
 from bemtevi.lake.track import TAG_PREFIX, TrackedRule
 from bemtevi.listen.network import Refusal, SyncResult
 from bemtevi.listen.x_client import XClient, XRefusalError
-from bemtevi.listen.x_rule_text import sampled
+from bemtevi.listen.x_rule_text import sampled, share
 
 PATH = "/2/tweets/search/stream/rules"
 RULES_A_CALL = 100
@@ -86,7 +86,8 @@ def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult
     ones are taken away, where there is room, so that a rule that only changes its form is never deaf. Raises
     as the client.
     """
-    change = plan(wanted, read(client))
+    existing = read(client)
+    change = plan(wanted, existing)
     replaced = {rule.value for rule in change.add}
     first = [rule for rule in change.remove if rule.value in replaced]  # X has a value once, whatever its tag
     later = [rule for rule in change.remove if rule.value not in replaced]
@@ -101,13 +102,16 @@ def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult
         for rule in change.add[room:]
     ]
     without = {refusal.value for refusal in refused}
-    added = tuple(rule.value for rule in change.add if rule.value not in without)
+    given = [rule for rule in change.add if rule.value not in without]
+    had, has = {rule.tag for rule in existing if rule.is_ours}, {rule.tag for rule in given}
     return SyncResult(
-        added,
-        tuple(rule.value for rule in change.remove),
+        tuple(rule.value for rule in given if rule.tag not in had),
+        tuple(rule.value for rule in change.remove if rule.tag not in has),
         len(change.foreign),
         tuple(refused),
-        len(change.kept) + len(change.taken) + len(added),
+        len(change.kept) + len(change.taken) + len(given),
+        tuple(rule.value for rule in given if rule.tag in had),
+        {rule.tag: share(rule.value) for rule in wanted if rule.value not in without},
     )
 
 

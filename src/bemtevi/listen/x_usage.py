@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
+from bemtevi.errors import BemteviError, MissingCredentialError
 from bemtevi.listen.x_client import XClient
 
 PATH = "/2/usage/tweets"
@@ -22,6 +23,27 @@ class Usage:
     cap: int | None = None
     reset_day: int | None = None
     days: dict[date, int] = field(default_factory=dict)
+
+
+class Asking:
+    """Asks X with a token, and keeps why it did not answer."""
+
+    def __init__(self, token: str | None, api_url: str) -> None:
+        self._token = token
+        self._api_url = api_url
+        self.problem: str | None = None
+
+    def __call__(self) -> Usage:
+        """X's count. Raises as the client, and without a token."""
+        self.problem = None
+        try:
+            if not self._token:
+                raise MissingCredentialError("No token of X is set (BEMTEVI_X_BEARER_TOKEN).")
+            with XClient(self._token, self._api_url) as client:
+                return ask(client)
+        except BemteviError as error:
+            self.problem = str(error)
+            raise
 
 
 def ask(client: XClient) -> Usage:
