@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Seconds without a byte after which a connection counts as dead; X sends one every 20 s.",
     )
+    api_token: SecretStr | None = Field(
+        None, description="Token of the REST API; needed to serve on an address that others reach."
+    )
+    author_key: SecretStr | None = Field(
+        None, description="Key with which author ids are made pseudonyms in answers without the token."
+    )
     batch_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )

@@ -34,7 +34,7 @@ DISK_ERRORS = (
 
 
 COMMANDS = (
-    *("demo", "track", "listen", "import", "consolidate", "run"),
+    *("demo", "track", "listen", "import", "consolidate", "run", "serve"),
     *("hashtag", "top", "query", "budget", "doctor", "simulate"),
 )
 
@@ -174,7 +174,17 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         signal.signal(signal.SIGINT, _on_interrupt)
         # the modules register their commands on import
-        from bemtevi.cli import answers, budget, collect, demonstrate, doctor, simulator, track, warehouse  # noqa: F401
+        from bemtevi.cli import (  # noqa: F401
+            answers,
+            budget,
+            collect,
+            demonstrate,
+            doctor,
+            serve,
+            simulator,
+            track,
+            warehouse,
+        )
 
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):

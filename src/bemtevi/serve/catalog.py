@@ -33,11 +33,28 @@ QUOTED = re.compile(r"'.*'", re.DOTALL)
 UNKNOWN_TABLE = re.compile(r"Table with name (\S+) does not exist")
 
 
+class TooLongError(UsageError):
+    """A question that was stopped because its time was over."""
+
+
 class Catalog:
     """A connection that knows the tables of a lake by their names. Use as a context manager."""
 
-    def __init__(self, lake: Lake, *, memory_limit: str = "1GB", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        lake: Lake,
+        *,
+        memory_limit: str = "1GB",
+        threads: int | None = None,
+        closed: bool = False,
+    ) -> None:
+        """`closed`: for SQL of strangers. No file is read but the snapshot's own.
+
+        And no setting is changed.
+        """
         self._lake = lake
+        self._closed = closed
+        self._files: list[str] = []
         self._memory_limit = memory_limit
         self._threads = threads
         self.run: Run | None = None
@@ -50,10 +67,12 @@ class Catalog:
         self._folder = make_spill_folder()
         self._connection = duckdb.connect()
         self._connection.execute("set temp_directory = ?", [self._folder])
-        self._connection.execute("set timezone = ?", [self._lake.timezone])
+        self._connection.execute("set global timezone = ?", [self._lake.timezone])
         self._connection.execute("set memory_limit = ?", [self._memory_limit])
         self._connection.execute("set enable_progress_bar = false")
         self._connection.execute("set autoinstall_known_extensions = false")  # a question downloads nothing
+        self._connection.execute("set python_enable_replacements = false")  # a name is a table, no variable
+        self._connection.execute("set parquet_metadata_cache = true")  # the files of a snapshot do not change
         if self._threads is not None:
             self._connection.execute("set threads = ?", [self._threads])
         self._connection.execute("create schema made")
@@ -71,6 +90,11 @@ class Catalog:
         sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
         for statement in duckdb.extract_statements(sql):
             self._connection.execute(statement.query)
+        if self._closed:
+            self._connection.execute("set max_temp_directory_size = '1GB'")
+            self._connection.execute("set allowed_paths = ?", [self._files])
+            self._connection.execute("set enable_external_access = false")
+            self._connection.execute("set lock_configuration = true")
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -82,8 +106,17 @@ class Catalog:
         """The answer to one SELECT, whole. Values are bound as `$name`."""
         return self.stream(sql, values).read_all()
 
-    def stream(self, sql: str, values: Mapping[str, Any] | None = None) -> pa.RecordBatchReader:
-        """The answer to one SELECT, in batches.
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the same views, for one thread; it can be interrupted from another."""
+        return self._connection.cursor()
+
+    def stream(
+        self,
+        sql: str,
+        values: Mapping[str, Any] | None = None,
+        cursor: duckdb.DuckDBPyConnection | None = None,
+    ) -> pa.RecordBatchReader:
+        """The answer to one SELECT, in batches; on a cursor of its own if threads share the catalog.
 
         Raises UsageError for SQL that is wrong, that is several statements, or that would write.
         """
@@ -93,7 +126,8 @@ class Catalog:
                     "One SELECT is expected; the lake is written by `bemtevi import`, `listen` and "
                     "`consolidate` alone. Use --output to write the answer to a file."
                 )
-            rows = self._connection.execute(sql, dict(values or {})).to_arrow_reader(BATCH_ROWS)
+            connection = cursor or self._connection
+            rows = connection.execute(sql, dict(values or {})).to_arrow_reader(BATCH_ROWS)
             twice = [name for name, times in Counter(rows.schema.names).items() if times > 1]
             if twice:
                 raise UsageError(
@@ -119,6 +153,8 @@ class Catalog:
             if "interrupted" not in str(error):
                 raise
             raise KeyboardInterrupt from None
+        except duckdb.InterruptException:
+            raise TooLongError("The question took too long and was stopped: ask for less.") from None
         except duckdb.IOException as error:
             raise StorageError(f"A file cannot be read: {str(error).splitlines()[0]}.") from None
         except duckdb.ConversionException as error:
@@ -148,6 +184,7 @@ class Catalog:
         if not files:
             self._connection.execute(f"create view {name} as select * from made.{name}")
             return
+        self._files += files
         names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         columns = ", ".join(f'"{column}"' for column in definition.schema.names)
         self._connection.execute(

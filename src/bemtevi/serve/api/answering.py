@@ -1,0 +1,270 @@
+"""How a question becomes a response: a snapshot, a bound of time, a form, an ETag, a cache.
+
+Owns: the worker places and their waiting, the interrupting of what takes too long, the forms (JSON with
+`meta`, CSV, JSON Lines, Parquet, Arrow), what those without the token do not see, and the cache of answers
+by snapshot.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import msgspec
+import pyarrow as pa
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bemtevi.errors import BemteviError
+from bemtevi.serve.api.guard import Access, problem
+from bemtevi.serve.ask.coverage import coverage, rules_of
+from bemtevi.serve.ask.selection import Question, Selection
+from bemtevi.serve.catalog import Catalog
+from bemtevi.serve.export import FORMATS
+from bemtevi.serve.questions import Period
+from bemtevi.serve.snapshot import Snapshot, Snapshots
+
+SECONDS = 20.0
+PLACES = 6
+WAIT_SECONDS = 5.0
+CACHE_BYTES = 64 * 1024 * 1024
+PRIVATE = frozenset({"text", "username", "spelling", "name", "description", "location"})
+MEDIA = {
+    "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
+    "jsonl": "application/x-ndjson",
+    "parquet": "application/vnd.apache.parquet",
+    "arrow": "application/vnd.apache.arrow.stream",
+    "gexf": "application/xml",
+}
+ENDINGS = {"arrow": "arrows"}
+
+
+class BusyError(BemteviError):
+    """Too many questions at once."""
+
+
+@dataclass
+class Work:
+    """One question being answered."""
+
+    snapshot: Snapshot
+    full: bool
+    now: datetime
+    cursor: duckdb.DuckDBPyConnection
+    catalog: Catalog
+    asked: list[Question] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def table(self, question: Question) -> pa.Table:
+        """The answer to one question."""
+        self.asked.append(question)
+        return self.catalog.stream(question.sql, question.values, self.cursor).read_all()
+
+    def rows(self, question: Question) -> list[dict[str, Any]]:
+        """The same as objects."""
+        return list(self.table(question).to_pylist())
+
+    def first(self, question: Question, limit: int) -> list[dict[str, Any]]:
+        """At most `limit` rows of a question that asks for one more; `meta.more` tells if there was one."""
+        rows = self.rows(question)
+        self.meta["limit"], self.meta["more"] = limit, len(rows) > limit
+        return rows[:limit]
+
+    def known(self, hashtag: str | None) -> Period | None:
+        """From the first collected post, with the hashtag or of all, to the last."""
+        where = "where hashtag = $hashtag" if hashtag is not None else ""
+        values = {"hashtag": hashtag} if hashtag is not None else {}
+        sql = f"select min(first_seen_at) as since, max(last_seen_at) as until from dim_hashtag {where}"
+        (row,) = self.catalog.stream(sql, values, self.cursor).read_all().to_pylist()
+        if row["since"] is None:
+            return None
+        return Period(row["since"].astimezone(UTC), row["until"].astimezone(UTC))
+
+
+Make = Callable[[Work], Any]
+
+
+class Answering:
+    """Answers questions on a lake's snapshots."""
+
+    def __init__(self, snapshots: Snapshots, access: Access, seconds: float = SECONDS) -> None:
+        self.snapshots = snapshots
+        self.access = access
+        self._seconds = seconds
+        self._places = threading.BoundedSemaphore(PLACES)
+        self._cache: OrderedDict[str, Response] = OrderedDict()
+        self._cached = 0
+        self._lock = threading.Lock()
+
+    def answer(
+        self,
+        request: Request,
+        make: Make,
+        *,
+        selection: Selection | None = None,
+        form: str = "json",
+        name: str = "answer",
+        closed: bool = False,
+        kept: bool = True,
+    ) -> Response:
+        """The response to a request whose data `make` gives: a list of objects, a table, or one object."""
+        full = bool(request.state.full)
+        with self.snapshots.lease() as snapshot:
+            period = selection.period if selection is not None else None
+            parts = (
+                snapshot.version,
+                request.url.path,
+                sorted(request.query_params.multi_items()),
+                period,
+                full,
+            )
+            digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+            tag = f'"{snapshot.version}.{digest}"'
+            if kept and request.headers.get("if-none-match") == tag:
+                return Response(status_code=304, headers={"etag": tag})
+            with self._lock:
+                cached = self._cache.get(digest) if kept else None
+                if cached is not None:
+                    self._cache.move_to_end(digest)
+                    return _fresh(cached)
+            with self.working(snapshot, full, closed=closed) as work:
+                data = make(work)
+                if isinstance(data, Response):
+                    return data
+                if not full:
+                    data = self._withheld(data)
+                response = self._respond(work, data, selection, form, name)
+        if kept and response.status_code == 200:
+            response.headers["etag"] = tag
+            self._keep(digest, response)
+            return _fresh(response)
+        return response
+
+    @contextmanager
+    def working(self, snapshot: Snapshot, full: bool, *, closed: bool = False) -> Iterator[Work]:
+        """A place to work and a cursor that is interrupted when the time is over."""
+        if not self._places.acquire(timeout=WAIT_SECONDS):
+            raise BusyError("Too many questions at once: try again in a moment.")
+        try:
+            catalog = snapshot.closed if closed else snapshot.catalog
+            with catalog.cursor() as cursor:
+                timer = threading.Timer(self._seconds, cursor.interrupt)
+                timer.daemon = True
+                timer.start()
+                try:
+                    yield Work(snapshot, full, datetime.now(UTC), cursor, catalog)
+                finally:
+                    timer.cancel()
+        finally:
+            self._places.release()
+
+    def _respond(self, work: Work, data: Any, selection: Selection | None, form: str, name: str) -> Response:
+        if form in ("json", "gexf"):
+            if isinstance(data, pa.Table):
+                data = data.to_pylist()
+            content = {"data": data, "meta": self._meta(work, selection)}
+            return Response(_encode(content), media_type=MEDIA["json"])
+        table = data if isinstance(data, pa.Table) else pa.Table.from_pylist(list(_listed(data)))
+        if form == "csv" and not table.schema.names:
+            table = pa.table({"nothing": pa.array([], pa.string())})
+        return Response(
+            as_bytes(table, form),
+            media_type=MEDIA[form],
+            headers={"content-disposition": f'attachment; filename="{name}.{ENDINGS.get(form, form)}"'},
+        )
+
+    def _meta(self, work: Work, selection: Selection | None) -> dict[str, Any]:
+        run = work.snapshot.catalog.run
+        meta: dict[str, Any] = {
+            "snapshot": work.snapshot.version,
+            "as_of": None if run is None else run.finished_at,
+            "now": work.now,
+            "timezone": self.snapshots.lake.timezone,
+        }
+        if selection is not None:
+            period = selection.period
+            rules = rules_of(work.snapshot.rules, selection.hashtag, selection.network)
+            meta |= {"since": period.since, "until": period.until, "hashtag": selection.hashtag}
+            meta["completeness"] = coverage(rules, work.snapshot.gaps, period, work.now).plain()
+            if work.asked:
+                meta["sql"] = work.asked[0].literal()
+        return meta | work.meta
+
+    def _withheld(self, data: Any) -> Any:
+        """The data without what people wrote; tables become lists."""
+        if isinstance(data, pa.Table):
+            data = data.to_pylist()
+        if isinstance(data, list):
+            return [self._withheld(row) for row in data]
+        if isinstance(data, dict):
+            return {name: self._value(name, value) for name, value in data.items()}
+        return data
+
+    def _value(self, name: str, value: Any) -> Any:
+        if name in PRIVATE:
+            return None
+        if name == "author_id" and isinstance(value, str):
+            return self.access.pseudonym(value)
+        return self._withheld(value)
+
+    def _keep(self, digest: str, response: Response) -> None:
+        size = len(response.body)
+        if size > CACHE_BYTES // 8:
+            return
+        with self._lock:
+            old = self._cache.pop(digest, None)
+            self._cached += size - (len(old.body) if old is not None else 0)
+            self._cache[digest] = response
+            while self._cached > CACHE_BYTES:
+                _, gone = self._cache.popitem(last=False)
+                self._cached -= len(gone.body)
+
+
+def _fresh(response: Response) -> Response:
+    """The same response anew: what sends it changes its headers."""
+    return Response(response.body, response.status_code, dict(response.headers), response.media_type)
+
+
+def as_bytes(table: pa.Table, form: str) -> bytes:
+    """A table in a form for other programs."""
+    out = io.BytesIO()
+    if form == "arrow":
+        with pa.ipc.new_stream(out, table.schema) as writer:
+            writer.write_table(table)
+    else:
+        FORMATS[form](table.to_reader(), out)
+    return out.getvalue()
+
+
+def _listed(data: Any) -> Sequence[dict[str, Any]]:
+    return data if isinstance(data, list) else [data]
+
+
+_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
+
+
+def told(error: BemteviError) -> Response:
+    """A mistake that a person can put right, as a problem."""
+    from bemtevi.errors import UsageError
+    from bemtevi.serve.catalog import TooLongError
+
+    match error:
+        case TooLongError():
+            return problem(504, "The question took too long", str(error))
+        case UsageError():
+            return problem(422, "The question cannot be answered", str(error))
+        case BusyError():
+            response = problem(503, "Too many questions at once", str(error))
+            response.headers["retry-after"] = "1"
+            return response
+        case _:
+            return problem(503, "The lake cannot be read now", str(error))

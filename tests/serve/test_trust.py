@@ -1,0 +1,191 @@
+"""What must not be possible: writing, reading files, seeing texts without the token, running for ever."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from bemtevi.serve.api import create_app
+from bemtevi.serve.api.guard import POLICY, Access
+from bemtevi.serve.snapshot import Snapshots
+
+ATTACKS = [
+    "select * from read_text('/etc/passwd')",
+    "select * from '/etc/passwd'",
+    "select * from 'data.csv'",
+    "select * from read_csv('/etc/passwd')",
+    "select * from read_blob('/etc/passwd')",
+    "select * from read_parquet('{file}')",
+    "select * from parquet_metadata('{file}')",
+    "select * from glob('/*')",
+    "select * from sniff_csv('/etc/passwd')",
+    "select * from read_csv('http://127.0.0.1:1/x')",
+    "from enable_logging(storage='file', storage_path='/tmp/bemtevi-attack')",
+    "call enable_logging()",
+    "attach '/tmp/bemtevi-attack.db'",
+    "copy (select 1) to '/tmp/bemtevi-attack.csv'",
+    "copy (select 1) to '{file}'",
+    "export database '/tmp/bemtevi-attack'",
+    "install httpfs",
+    "load httpfs",
+    "set memory_limit = '100GB'",
+    "set enable_external_access = true",
+    "reset all",
+    "pragma database_list",
+    "checkpoint",
+    "create table mine as select 1",
+    "create or replace view fact_post as select 1",
+    "insert into fact_post select * from fact_post",
+    "delete from fact_post",
+    "drop view fact_post",
+    "explain analyze copy (select 1) to '/tmp/bemtevi-attack.csv'",
+    "select 1; drop view fact_post",
+    "select * from query('select 1')",
+    "select * from query_table('fact_post')",
+    "select current_setting('temp_directory')",
+    "select getenv('HOME')",
+    "select write_log('x')",
+    "select repeat('x', 2000000000)",
+    "select len(range(3000000000))",
+    "select list_sort(generate_series(1, 500000000))[1]",
+    "select list_resize([1], 3000000000)",
+    "select * from duckdb_settings()",
+    "select * from duckdb_secrets()",
+    "select * from pragma_storage_info('fact_post')",
+    "select * from duckdb_views",
+    "select * from information_schema.tables",
+    "select * from made.fact_post",
+    "select snapshots",
+    "select * from snapshots",
+    "prepare x as select 1",
+    "execute x",
+    "",
+    ";",
+    "select",
+    "select " + "(" * 9_000 + "1",
+    "select " + "1+" * 9_000 + "1",
+    "x" * 30_000,
+]
+
+
+def ask(client: TestClient, sql: str, **more: object) -> tuple[int, str]:
+    """How a statement was answered."""
+    answer = client.post("/api/v1/sql", json={"sql": sql, **more})
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_is_refused_and_the_server_is_well(
+    client: TestClient, snapshots: Snapshots, attack: str
+) -> None:
+    with snapshots.lease() as snapshot:
+        file = snapshot.closed._files[0]
+    status, text = ask(client, attack.replace("{file}", file))
+    assert 400 <= status < 500, text
+    assert "Traceback" not in text
+    assert not list(Path("/tmp").glob("bemtevi-attack*"))  # noqa: S108
+    assert ask(client, "select count(*) from fact_post")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with recursive r as (select 1 as i union all select i + 1 from r) select count(*) from r",
+        "select count(*) from range(1000000000) a, range(1000000) b",
+        "select * from range(100000000) a, range(100000000) b order by random()",
+        "select list(a.range) from range(100000000) a, range(100) b",
+        "select string_agg(a.range) from range(100000000) a, range(100) b",
+    ],
+)
+def test_what_has_no_end_is_stopped(snapshots: Snapshots, sql: str) -> None:
+    client = TestClient(create_app(snapshots, Access(None), seconds=1.0), base_url="http://127.0.0.1")
+    began = time.monotonic()
+    status, text = ask(client, sql)
+    assert status in (503, 504), text
+    assert time.monotonic() - began < 20
+    assert ask(client, "select 1")[0] == 200
+
+
+def test_a_large_answer_is_cut_and_says_so(client: TestClient) -> None:
+    got = client.post("/api/v1/sql", json={"sql": "select * from range(1000000)"})
+    assert got.status_code == 200, got.text
+    answer = got.json()
+    assert len(answer["data"]) == 1_000
+    assert answer["meta"]["more"] is True
+    body = client.post(
+        "/api/v1/sql", json={"sql": "select * from range(100000)", "format": "csv", "limit": 50_000}
+    )
+    assert body.content.count(b"\r\n") == 50_001
+    assert body.headers["x-more-rows"] == "true"
+
+
+def test_a_formula_is_made_harmless(client: TestClient) -> None:
+    body = client.post("/api/v1/sql", json={"sql": "select '=1+1' as a", "format": "csv"}).text
+    assert body == "a\r\n'=1+1\r\n"
+
+
+def test_without_the_token_there_are_ids_and_counts_alone(public: TestClient) -> None:
+    for path in ("authors", "top-posts", "duplicates"):
+        for row in public.get(f"/api/v1/hashtags/covid19/{path}?last=7d").json()["data"]:
+            assert row.get("text") is None
+            assert row.get("username") is None
+            assert len(row.get("author_id", "0" * 32)) == 32
+    rows = public.get("/api/v1/posts?last=7d").json()["data"]
+    assert all(row["text"] is None and row["post_id"] for row in rows)
+    csv = public.get("/api/v1/posts?last=7d&format=csv").text
+    assert len(csv.splitlines()) == 21
+    assert public.get("/api/v1/posts?q=vacina").status_code == 401
+    assert public.post("/api/v1/sql", json={"sql": "select 1"}).status_code == 401
+    assert public.get("/api/v1/hashtags/covid19/summary?last=7d").json()["data"]["posts"] > 1_000
+
+
+@pytest.mark.parametrize("given", ["Bearer wrong", "Bearer ", "secret", "Basic secret", "Bearer secret "])
+def test_the_token(public: TestClient, given: str) -> None:
+    right = given.strip() == "Bearer secret"
+    answer = public.post("/api/v1/sql", json={"sql": "select 1"}, headers={"authorization": given})
+    assert answer.status_code == (200 if right else 401)
+
+
+def test_a_browser_that_gave_the_token_sees_texts(snapshots: Snapshots) -> None:
+    app = create_app(snapshots, Access("secret"), local=False)
+    browser = TestClient(app, base_url="http://news.example")
+    assert browser.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
+    answer = browser.post("/api/v1/session", json={"token": "secret"})
+    assert answer.status_code == 204
+    assert "HttpOnly" in answer.headers["set-cookie"]
+    assert "samesite=strict" in answer.headers["set-cookie"].lower()
+    assert "secret" not in answer.headers["set-cookie"]
+    assert any(row["text"] for row in browser.get("/api/v1/posts?last=7d").json()["data"])
+
+
+def test_a_foreign_host_name_is_not_answered_on_this_machine(client: TestClient) -> None:
+    assert client.get("/api/v1/status", headers={"host": "evil.example"}).status_code == 421
+    assert client.get("/api/v1/status", headers={"host": "localhost:8642"}).status_code == 200
+
+
+def test_every_answer_is_guarded(client: TestClient) -> None:
+    for path in ("/", "/api/v1/status", "/api/v1/nothing", "/healthz", "/readyz", "/metrics"):
+        headers = client.get(path).headers
+        assert headers["content-security-policy"] == POLICY
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+
+
+def test_a_large_body_is_refused(client: TestClient) -> None:
+    assert client.post("/api/v1/sql", content=b"x" * 100_000).status_code == 413
+
+    def pieces() -> object:
+        for _ in range(20):
+            yield b"x" * 10_000
+
+    assert client.post("/api/v1/sql", content=pieces()).status_code == 413  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "path", ["/web/../catalog.py", "/web/%2e%2e/catalog.py", "/web//etc/passwd", "/web/x.py"]
+)
+def test_no_file_but_the_dashboards(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
