@@ -71,6 +71,8 @@ def test_it_stops_before_the_limit_by_what_comes_meanwhile() -> None:
     at_the_margin = 1_000 - int(2.0 * MARGIN_SECONDS)
     assert verdict(today(1_000, at_the_margin), 2.0, 100, NOW, slows=False).spent is not None
     assert verdict(today(1_000, at_the_margin - 1), 2.0, 100, NOW, slows=False).spent is None
+    assert verdict(today(1_000, 985), 2.0, 100, NOW, slows=False).spent is not None  # 10 s of 2 a second
+    assert verdict(today(1_000, 985), 2.0, 50, NOW, slows=False).spent is None
     assert verdict(today(1_000, 1_000), 0.0, 100, NOW, slows=False).spent is not None
     assert verdict(today(1_000, 5_000), 0.0, 100, NOW, slows=False).spent is not None
 

@@ -111,10 +111,7 @@ class BudgetGuard:
                 self._meter.add(day, ids[day])
             if segment not in self._left_before:
                 self._written += shaped.count.messages
-            try:
-                meter.write_file(self._layout.read_posts, self._meter, self.percent)
-            except OSError as error:  # layer 1 tells it again at the next start
-                log.warning("budget.not_kept", error=error.strerror)
+            self._keep()
 
     def look(self, acknowledged: int) -> State:
         """What to do now. `acknowledged`: messages that this process made durable. Quick."""
@@ -134,7 +131,9 @@ class BudgetGuard:
             stopped = self._spent_until is not None and now < self._spent_until
             verdict = budget.verdict(allowances, rate, self.percent, now, slows=limits.slows, stopped=stopped)
             self._tell(verdict, today, month)
-            self.percent = verdict.percent
+            if verdict.percent != self.percent:  # seldom: a restart must not begin with all
+                self.percent = verdict.percent
+                self._keep()
             return State(today, month, self._usage, verdict, limits)
 
     def reason(self, acknowledged: int) -> str | None:
@@ -144,6 +143,12 @@ class BudgetGuard:
             return None
         until = f"{spent.ends_at:%Y-%m-%d %H:%M} UTC"
         return f"the limit of {spent.limit} posts a {spent.period} is reached; reading goes on at {until}"
+
+    def _keep(self) -> None:
+        try:
+            meter.write_file(self._layout.read_posts, self._meter, self.percent)
+        except OSError as error:  # layer 1 tells the count again at the next start
+            log.warning("budget.not_kept", error=error.strerror)
 
     def _limits_now(self) -> Limits:
         """The limits, with the month as X has it."""

@@ -15,7 +15,7 @@ import structlog
 
 from bemtevi import metrics
 from bemtevi.errors import BemteviError, UsageError
-from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps
+from bemtevi.lake.gap import DONE, Cause, Gap, State, ended, new_gap, read_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.sample import note_shares
 from bemtevi.lake.track import TRACK, TrackedRule, not_yet_listening, read_rules
@@ -136,6 +136,7 @@ class Following:
         followed = {rule.tag for rule in rules}
         added = {rule.tag for rule in rules if rule.value in result.added}
         gaps = read_gaps(self._lake, network=self._network.name)
+        metrics.open_gaps(self._network.name, sum(gap.state not in DONE for gap in gaps))
         told = {tag for gap in gaps if gap.cause is Cause.NOT_YET for tag in gap.rules}
         untold = [not_yet_listening(rule, now) for rule in rules if rule.tag not in told]
         lost = sorted(added & self._had)
