@@ -9,9 +9,10 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.cases import CASES, Sizes
+from benchmarks.cases import CASES
 from benchmarks.data import default_cache
 from benchmarks.machine import HERE, machine, revision, versions
+from benchmarks.sizes import Sizes
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; all if none")
     parser.add_argument("--posts", type=int, help="posts of each case, instead of its usual number")
-    parser.add_argument("--seconds", type=float, default=25, help="how long to listen (25)")
+    parser.add_argument("--seconds", type=float, default=60, help="how long to listen (60)")
     parser.add_argument("--repeat", type=int, default=1, help="measure each case so many times")
     parser.add_argument("--cache", type=Path, default=default_cache(), help="folder of invented posts")
     arguments = parser.parse_args()

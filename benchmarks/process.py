@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -31,6 +31,8 @@ class Measured:
     peak_mb: float
     cpu_seconds: float
     said: str
+    cpu: list[tuple[float, float]] = field(default_factory=list)
+    """Seconds since the start, and processor seconds of the tree until then, about once a second."""
 
 
 def environment(lake: Path, **settings: object) -> dict[str, str]:
@@ -56,7 +58,7 @@ def measure(arguments: list[str], environment: dict[str, str], folder: Path) -> 
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: {text[-2000:]}")
     peak = max(usage.ru_maxrss * KIB_A_UNIT * 1024, tree.stop())
-    return Measured(seconds, peak / 1e6, usage.ru_utime + usage.ru_stime, text)
+    return Measured(seconds, peak / 1e6, usage.ru_utime + usage.ru_stime, text, tree.cpu)
 
 
 def bemtevi(*arguments: str | Path) -> list[str]:
@@ -88,6 +90,8 @@ class _Tree:
     def __init__(self, pid: int) -> None:
         self._pid = pid
         self._peak = 0
+        self._began = time.perf_counter()
+        self.cpu: list[tuple[float, float]] = []
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -103,4 +107,11 @@ class _Tree:
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(self._pid)
                 processes = [root, *root.children(recursive=True)]
+                self._note(processes)
                 self._peak = max(self._peak, sum(process.memory_info().rss for process in processes))
+
+    def _note(self, processes: list[psutil.Process]) -> None:
+        at = time.perf_counter() - self._began
+        if not self.cpu or at - self.cpu[-1][0] >= 1:
+            times = [process.cpu_times() for process in processes]
+            self.cpu.append((at, sum(one.user + one.system for one in times)))

@@ -140,7 +140,7 @@ def commands() -> Iterator[str]:
     yield "What goes wrong is one line on standard error that begins with `bemtevi:`."
     yield ""
     errors: list[type[BemteviError]] = [BemteviError, *_below(BemteviError)]
-    told = {error.exit_code: error.__doc__ or "" for error in errors if error.exit_code}
+    told = {error.exit_code: error.__doc__ or "" for error in errors if "exit_code" in vars(error)}
     told[InterruptedByPersonError.exit_code] = "Ctrl-C, where there is nothing to end in order."
     yield from table(
         ["code", "meaning"],

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     )
     segment_bytes: int = Field(64 * MEBIBYTE, ge=1024, description="Bytes after which a segment is sealed.")
     segment_seconds: float = Field(
-        30.0, gt=0, description="Time after which a segment is sealed, in seconds."
+        1.0, gt=0, description="Time after which a segment is sealed, in seconds: how fresh layer 1 is."
     )
     fsync_seconds: float = Field(
         0.2, gt=0, description="Longest time a message waits for the journal's fsync, in seconds."

@@ -18,7 +18,6 @@ from bemtevi import metrics
 from bemtevi.cli.app import app, lake_of, out, told
 from bemtevi.cli.background import Background
 from bemtevi.cli.times import interval
-from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
@@ -69,6 +68,9 @@ def run(
     pause = interval(every)
     with stop_on_signal(seconds) as stop, metrics_served(settings):
         network_of(settings)  # before anything is begun
+        # here, since `listen` does without the engine
+        from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
+
         work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
         listen_until(settings, lake, stop)
         work.finish(CUT_SHORT_SECONDS)

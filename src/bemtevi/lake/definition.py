@@ -35,6 +35,8 @@ class TableDefinition:
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
     checks: dict[str, dict[str, object]] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    """Properties of Delta that the table is made with."""
 
     @property
     def schema(self) -> pa.Schema:

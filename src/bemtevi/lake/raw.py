@@ -21,12 +21,22 @@ ENVELOPE = (
     Column("sequence", pa.int64(), "Position in the session, from 0."),
 )
 
+FILES_BY = ("received_date", "received_hour")
+"""A file of layer 1 holds messages of one hour."""
+
 RAW = TableDefinition(
     name="raw",
     layer=1,
     grain="one delivered message",
     key=("session", "sequence"),
     partition_by=("received_date",),
+    properties={
+        # a commit a second is usual here: replaying the log must stay short, and so must the list of the
+        # small files that were merged; the log is kept until it has been read (docs/architecture.md)
+        "delta.checkpointInterval": "10",
+        "delta.deletedFileRetentionDuration": "interval 6 hours",
+        "delta.enableExpiredLogCleanup": "false",
+    },
     columns=(
         *ENVELOPE,
         Column("event_at", TIMESTAMP, "The server's time of the event, where the message tells it."),

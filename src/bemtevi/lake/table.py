@@ -36,6 +36,7 @@ from bemtevi.lake.layout import LAKE_VERSION
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
+COMPRESSION_LEVEL = 3
 PAGE_BYTES = 8 * 1024 * 1024  # a page is the unit of compression: large pages of text save a tenth
 RAW_ROW_GROUP_ROWS = 20_000  # 2.5 kB a message: 50 MB a row group bounds a reader's memory
 
@@ -71,10 +72,12 @@ class Table:
         self.definition = definition
         self.storage_options = storage_options
         self._properties = properties
+        self.is_local = "://" not in uri
+        """Whether the table is a folder of this machine."""
 
     def exists(self) -> bool:
         """Whether the table has been made."""
-        with self._told():
+        with self.told():
             return DeltaTable.is_deltatable(self.uri, storage_options=self.storage_options)
 
     def version(self) -> int:
@@ -104,7 +107,7 @@ class Table:
         table = self._open(version)
         if table is None:
             return []
-        with self._told():
+        with self.told():
             return self._addresses(table.file_uris(file_pruning_predicate=where))
 
     def read(self, version: int | None = None) -> pa.Table:
@@ -113,7 +116,7 @@ class Table:
         if table is None:
             return self.definition.schema.empty_table()
         there = {field.name for field in table.schema().fields}
-        with self._told():
+        with self.told():
             names = [name for name in self.definition.schema.names if name in there]
             rows = pa.RecordBatchReader.from_stream(table.scan(names)).read_all()
         for column in self.definition.schema:
@@ -127,7 +130,7 @@ class Table:
         if table is None:
             return
         schema = pa.schema([self.definition.schema.field(name) for name in columns])
-        with self._told():
+        with self.told():
             for batch in pa.RecordBatchReader.from_stream(table.scan(columns, where)):
                 yield batch.cast(schema)
 
@@ -139,7 +142,7 @@ class Table:
         for version in range(after + 1, upto + 1):
             path = f"_delta_log/{version:020d}.json"
             try:
-                with self._filesystem.open_input_stream(path) as stream:
+                with self.filesystem.open_input_stream(path) as stream:
                     actions = [json.loads(line) for line in stream.read().splitlines() if line]
             except OSError as error:
                 raise StorageError(
@@ -177,7 +180,7 @@ class Table:
         table = self._open()
         if table is None:
             raise StorageError(f"There is no table at {self.uri} to restore.")
-        with self._told():
+        with self.told():
             table.restore(version)
             restored = table.version()
         crashpoint.reach(f"{self.definition.name}.restored")
@@ -197,7 +200,7 @@ class Table:
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )
         crashpoint.reach(f"{self.definition.name}.committing")
-        with self._told():
+        with self.told():
             write_deltalake(
                 table,
                 data,
@@ -211,7 +214,7 @@ class Table:
         return written
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
-        with self._told():
+        with self.told():
             try:
                 table = DeltaTable(self.uri, version=version, storage_options=self.storage_options)
             except TableNotFoundError:
@@ -229,7 +232,7 @@ class Table:
         return uris if "://" in self.uri else [unquote(uri) for uri in uris]
 
     def _make(self) -> DeltaTable:
-        with self._told():
+        with self.told():
             return DeltaTable.create(
                 self.uri,
                 schema=self.definition.schema,
@@ -241,6 +244,7 @@ class Table:
                     # what people wrote must not stand in the log, where no erasure reaches it
                     "delta.dataSkippingStatsColumns": ",".join(self.definition.statistics_columns),
                     VERSION_PROPERTY: str(LAKE_VERSION),
+                    **self.definition.properties,
                     **self._properties,
                 },
                 storage_options=self.storage_options,
@@ -252,18 +256,30 @@ class Table:
         written = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
         return WriterProperties(
             compression="ZSTD",
-            compression_level=3,
+            compression_level=COMPRESSION_LEVEL,
             data_page_size_limit=PAGE_BYTES,
             max_row_group_size=RAW_ROW_GROUP_ROWS if self.definition.layer == 1 else None,
             column_properties={column.name: written for column in self.definition.columns if column.private},
         )
 
     @cached_property
-    def _filesystem(self) -> pyarrow.fs.PyFileSystem:
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """The table's folder; paths in it are relative."""
+        if self.is_local:
+            return pyarrow.fs.SubTreeFileSystem(self.uri, pyarrow.fs.LocalFileSystem())
         return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.uri, self.storage_options))
 
+    def delta(self) -> DeltaTable:
+        """The table as the library has it, with all the columns of its definition; made if need be."""
+        table = self._open() or self._make()
+        known = {field.name for field in table.schema().fields}
+        if not set(self.definition.schema.names) <= known:
+            self.append(self.definition.schema.empty_table())
+            table = self._open() or table
+        return table
+
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
         """Turn the library's errors into a sentence that names the table and the remedy."""
         try:
             yield

@@ -6,6 +6,7 @@ whatever is repeated after a crash is written once. Leaves to `journal` and `arc
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -108,12 +109,13 @@ def shape(batches: Iterable[Messages], reader: EnvelopeReader) -> Shaped:
                 failures.append((index, str(error)))
                 continue
             envelopes.append(envelope)
-            count.kinds[envelope.kind] = count.kinds.get(envelope.kind, 0) + 1
-            count.post_ids += envelope.posts
             if envelope.kind == "unknown":
                 failures.append((index, "JSON, but no message that this version knows"))
         good = [index for index, envelope in enumerate(envelopes) if envelope is not None]
         whole = len(good) == len(envelopes)
+        for kind, number in Counter([envelope.kind for envelope in envelopes if envelope]).items():
+            count.kinds[kind] = count.kinds.get(kind, 0) + number
+        count.post_ids += [post for envelope in envelopes if envelope for post in envelope.posts]
         if good:
             payload = payload_column if whole else payload_column.take(pa.array(good))
             raw_tables.append(_raw(messages, [envelopes[index] for index in good], good, payload))
@@ -191,7 +193,11 @@ def _is_text(payload: bytes) -> bool:
 def _shared(messages: Messages, indexes: Sequence[int]) -> dict[str, pa.Array]:
     """The columns that both tables have, for some of the messages."""
     size = len(indexes)
-    received = pa.array([messages.received_at[index] for index in indexes], pa.int64())
+    received_at, sequences = messages.received_at, messages.sequences
+    if size < len(messages.payloads):
+        received_at = [received_at[index] for index in indexes]
+        sequences = [sequences[index] for index in indexes]
+    received = pa.array(received_at, pa.int64())
     received = received.cast(RAW.schema.field("received_at").type)
     origin = messages.origin
     return {
@@ -201,7 +207,7 @@ def _shared(messages: Messages, indexes: Sequence[int]) -> dict[str, pa.Array]:
         "source": pa.repeat(origin.source, size),
         "path": pa.repeat(origin.path, size),
         "session": pa.repeat(origin.session, size),
-        "sequence": pa.array([messages.sequences[index] for index in indexes], pa.int64()),
+        "sequence": pa.array(sequences, pa.int64()),
     }
 
 

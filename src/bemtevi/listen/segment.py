@@ -26,6 +26,7 @@ from typing import BinaryIO
 import msgspec
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from bemtevi.errors import CorruptionError, StorageError
 from bemtevi.listen.message import Messages, Origin
@@ -101,11 +102,9 @@ def _messages(body: bytes) -> Messages:
     received_at = np.frombuffer(body, "<i8", count, at)
     lengths = np.frombuffer(body, "<u4", count, at + 8 * count)
     at += 12 * count
-    offsets = np.zeros(count + 1, np.int32)
+    offsets: NDArray[np.int32] = np.zeros(count + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    data = memoryview(body)[at:]
-    ends = offsets.tolist()
-    payloads = [bytes(data[start:end]) for start, end in pairwise(ends)]
+    payloads = [body[start:end] for start, end in pairwise((offsets + at).tolist())]
     column = pa.Array.from_buffers(
         pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(body).slice(at)]
     )

@@ -1,31 +1,43 @@
-"""From sealed segments to layer 1, in order, each as one commit per table.
+"""From sealed segments to layer 1, in order.
 
-Owns the retry when storage is away: the segments stay, the journal grows, the stream goes on. A commit
-carries (listener, segment number), so a segment that was committed but not yet dropped is not written again.
+Owns the retry when storage is away (the segments stay, the journal grows, the stream goes on), and how many
+segments become one commit. A commit carries (listener, number of its last segment), so a segment that was
+committed but not yet dropped is not written again. Leaves to `message` the shaping of rows, to `lake.append`
+the files, and to `merging` the small ones.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import structlog
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, CorruptionError, StorageError
+from bemtevi.lake.append import Appender
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.raw import FILES_BY, QUARANTINE, RAW
 from bemtevi.listen import message, segment
 from bemtevi.listen.dialects import EnvelopeReader
 from bemtevi.listen.journal import Journal
+from bemtevi.listen.merging import Merging
 from bemtevi.listen.message import Count, Shaped
+from bemtevi.listen.tally import Tally
 
 log = structlog.get_logger()
 
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
+GROUP_BYTES = 64 * 1024 * 1024
+"""Segments of so many bytes become one commit when several wait."""
+SWITCH_SECONDS = 0.0005
+"""How long Python lets one thread work while another waits. The reader takes small bites from the socket:
+with the usual 5 ms it would wait for the writer after each, and hear the network at a third of the speed."""
+REST_TIMES = 19
+"""Rest after a commit, as a multiple of what the log took: a twentieth of the time goes there at most."""
 
 
 @dataclass
@@ -35,7 +47,7 @@ class Writer:
     lake: Lake
     journal: Journal
     wrote: Callable[[int, Shaped], None] | None = None
-    """Told of each segment that is in layer 1, with its number."""
+    """Told of each segment that is in layer 1, with its number. Of the payloads, pages' alone are given."""
     count: Count = field(default_factory=Count)
     failure: Exception | None = None
 
@@ -43,17 +55,24 @@ class Writer:
         self._stopping = threading.Event()
         self._deadline = 0.0
         self._longest = 0.0
+        self._rest_until = 0.0
         self._reader = EnvelopeReader()
+        self._raw = Appender(self.lake.table(RAW), FILES_BY)
+        self._quarantine = Appender(self.lake.table(QUARANTINE), FILES_BY)
+        self._committed: int | None = None
+        """The last segment that layer 1 has; None if that must be asked."""
+        self._merging = Merging(self._raw, time.time)
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
 
     def start(self) -> None:
         """Begin; segments that an earlier process left are first."""
+        sys.setswitchinterval(min(SWITCH_SECONDS, sys.getswitchinterval()))
         self._thread.start()
 
     def stop(self, seconds: float) -> bool:
         """Write what is sealed, for at most so many seconds; True if nothing is left in the journal.
 
-        No segment is begun that would take longer than what is left of the time.
+        No commit is begun that would take longer than what is left of the time.
         """
         self._deadline = time.monotonic() + seconds
         self._stopping.set()
@@ -63,25 +82,81 @@ class Writer:
         return not self._thread.is_alive() and not self.journal.layout.segments()
 
     def write_sealed(self) -> None:
-        """Write every sealed segment now. Raises as `lake.table` and `segment.decode`."""
-        for number in self.journal.layout.segments():
+        """Write every sealed segment now. Raises as `lake.append` and `segment.decode`."""
+        while numbers := self._group():
             started = time.monotonic()
             if self._stopping.is_set() and started + self._longest > self._deadline:
                 return
-            # block by block, so that the segment is not in memory both as messages and as rows
-            blocks = segment.decode(self.journal.layout.segment(number))
-            shaped = message.shape(blocks, self._reader)
-            message.commit(self.lake, shaped, (self.journal.listener, number))
-            crashpoint.reach("writer.dropping")
-            self.journal.drop(number)
-            crashpoint.reach("writer.dropped")
-            report(shaped)
-            if self.wrote is not None:
-                self.wrote(number, shaped)
-            shaped.count.post_ids.clear()
-            self.count.add(shaped.count)
+            try:
+                self._write(numbers)
+            except BaseException:
+                self._committed = None
+                raise
             self._longest = max(self._longest, time.monotonic() - started)
-            log.debug("writer.committed", segment=number, messages=shaped.count.messages)
+
+    def _group(self) -> list[int]:
+        """The segments of the next commit."""
+        numbers: list[int] = []
+        size = 0
+        for number in self.journal.layout.segments():
+            size += self.journal.layout.segment(number).stat().st_size
+            if numbers and size > GROUP_BYTES:
+                break
+            numbers.append(number)
+        return numbers
+
+    def _write(self, numbers: list[int]) -> None:
+        application = self.journal.listener
+        if self._committed is None:
+            self._committed = self._raw.transaction(application)
+        new = [number for number in numbers if number > self._committed]
+        tally = self._commit(application, new) if new else Tally()
+        crashpoint.reach("writer.dropping")
+        for number in numbers:
+            self.journal.drop(number)
+        crashpoint.reach("writer.dropped")
+        tally.report()
+        if self.wrote is not None:
+            for number, shaped in tally.segments():
+                self.wrote(number, shaped)
+
+    def _commit(self, application: str, numbers: list[int]) -> Tally:
+        """Rows of quarantine first: the number in `raw` says that all is there.
+
+        Quarantine may have some of the segments already, of a commit that was cut short in between.
+        """
+        raw, quarantine = self._raw.begin(), self._quarantine.begin()
+        tally = Tally(keep=self.wrote is not None)
+        quarantined: int | None = None
+        try:
+            for number in numbers:
+                # block by block, so that no more than one is in memory both as messages and as rows
+                for block in segment.decode(self.journal.layout.segment(number)):
+                    shaped = message.shape([block], self._reader)
+                    tally.add(number, shaped)
+                    raw.add(shaped.raw)
+                    if shaped.quarantine.num_rows:
+                        if quarantined is None:
+                            quarantined = self._quarantine.transaction(application)
+                        if number > quarantined:
+                            quarantine.add(shaped.quarantine)
+            raw.finish()
+            quarantine.finish()
+        except BaseException:
+            raw.abandon()
+            quarantine.abandon()
+            raise
+        if quarantine.rows:
+            self._quarantine.commit(quarantine, (application, numbers[-1]))
+        self._raw.commit(raw, (application, numbers[-1]))
+        self._committed = numbers[-1]
+        self._rest_until = time.monotonic() + REST_TIMES * self._raw.overhead_seconds
+        self._merging.added(raw)
+        self.count.add(tally.count)
+        log.debug(
+            "writer.committed", segment=numbers[-1], segments=len(numbers), messages=tally.count.messages
+        )
+        return tally
 
     def _loop(self) -> None:
         attempt = 0
@@ -91,6 +166,8 @@ class Writer:
             try:
                 self.write_sealed()
                 attempt = 0
+                if not stopping:
+                    self._merging.merge_one()
             except (StorageError, ConflictError) as error:
                 if isinstance(error, CorruptionError):
                     self._fail(error)
@@ -107,19 +184,9 @@ class Writer:
                 return
             if stopping:
                 return
+            self._stopping.wait(self._rest_until - time.monotonic())
             self.journal.sealed.wait(1.0)
 
     def _fail(self, error: Exception) -> None:
         self.failure = error
         log.error("writer.stopped", error=str(error), kind=type(error).__name__)
-
-
-def report(shaped: Shaped) -> None:
-    """Tell the metrics what a segment brought to layer 1."""
-    for (network, path), posts in shaped.count.posts.items():
-        rows = shaped.raw.filter((pc.field("path") == path) & (pc.field("network") == network))
-        lag = pc.subtract(rows["received_at"].cast(pa.int64()), rows["event_at"].cast(pa.int64()))
-        seconds = pc.divide(lag.drop_null().cast(pa.float64()), 1e6).to_numpy()
-        metrics.written(network, path, posts, seconds)
-    for way in shaped.quarantine.group_by(["network", "path"]).aggregate([([], "count_all")]).to_pylist():
-        metrics.quarantined(way["network"], way["path"], way["count_all"])

@@ -40,18 +40,57 @@ class Line(msgspec.Struct):
     meta: Any = None
 
 
+class PlainRule(msgspec.Struct):
+    """A rule as X writes it today."""
+
+    id: str | None = None
+    tag: str | None = None
+
+
+class PlainPost(msgspec.Struct):
+    """A post as X writes it today."""
+
+    id: str
+    text: str
+    edit_history_tweet_ids: list[str] | None = None
+    edit_history_post_ids: list[str] | None = None
+
+
+class PlainLine(msgspec.Struct):
+    """A stream line as X writes it today: nearly every message, and read in two thirds of the time."""
+
+    data: PlainPost
+    matching_rules: list[PlainRule] = []
+
+
 _decode = msgspec.json.Decoder(Line).decode
+_decode_plain = msgspec.json.Decoder(PlainLine).decode
 
 
 def read(payload: bytes) -> Envelope | None:
     """The envelope of a v2 message, or None."""
+    try:
+        plain = _decode_plain(payload)
+    except msgspec.ValidationError:
+        return _read_any(payload)
+    post = plain.data
+    tags = tuple([tag for rule in plain.matching_rules if (tag := rule.tag or rule.id) is not None])
+    key = post.id
+    history = post.edit_history_post_ids or post.edit_history_tweet_ids
+    if not history or history[0] == key:
+        return Envelope(NAME, NETWORK, "post", key, "1", event_at(key), tags, (key,))
+    return of_post(NAME, key, history, tags)
+
+
+def _read_any(payload: bytes) -> Envelope | None:
+    """What is no plain line: pages, notices, and fields of odd types."""
     line = _decode(payload)
     data = line.data
     if isinstance(data, Post):
         if data.id is None or data.text is None:
             return Envelope(NAME, NETWORK, "unknown")
         history = data.edit_history_post_ids or data.edit_history_tweet_ids
-        return of_post(NAME, str(data.id), history, line.matching_rules)
+        return of_post(NAME, str(data.id), history, tags_of(line.matching_rules))
     if isinstance(data, list):
         posts = tuple(
             str(post.id)
@@ -64,11 +103,10 @@ def read(payload: bytes) -> Envelope | None:
     return None
 
 
-def of_post(dialect: str, key: str, history: Any, matching_rules: Any) -> Envelope:
+def of_post(dialect: str, key: str, history: Any, tags: tuple[str, ...]) -> Envelope:
     """The envelope of a message that is one post. `history` is the ids of its versions, oldest first."""
     version = 1 + history.index(key) if isinstance(history, list) and key in history else 1
     kind = "edit" if version > 1 else "post"
-    tags = _tags(matching_rules)
     return Envelope(dialect, NETWORK, kind, key, str(version), event_at(key), tags, (key,))
 
 
@@ -82,7 +120,7 @@ def event_at(key: str) -> int | None:
     return ((number >> 22) + SNOWFLAKE_EPOCH) * 1000
 
 
-def _tags(matching_rules: Any) -> tuple[str, ...]:
+def tags_of(matching_rules: Any) -> tuple[str, ...]:
     """The rules' tags; a rule without one is named by its id."""
     if not isinstance(matching_rules, list):
         return ()

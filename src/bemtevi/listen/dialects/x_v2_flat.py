@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bemtevi.listen.dialects.x_v2 import of_post
+from bemtevi.listen.dialects.x_v2 import of_post, tags_of
 from bemtevi.listen.envelope import Envelope
 
 NAME = "x_v2_flat"
@@ -40,4 +40,4 @@ def read(payload: bytes) -> Envelope | None:
         return None
     if post.author_id is None and post.conversation_id is None and not isinstance(history, list):
         return None
-    return of_post(NAME, post.id, history, post.matching_rules)
+    return of_post(NAME, post.id, history, tags_of(post.matching_rules))

@@ -1,0 +1,155 @@
+"""The cases of the listener: steady, as fast as it can, at the ceiling of X, and with the storage away.
+
+Owns the simulator beside it, and how fresh layer 1 was: the time of each commit against `received_at` of each
+message that it brought.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from benchmarks.data import TOPICS
+from benchmarks.process import Measured, bemtevi, environment, measure, running
+from benchmarks.sizes import Figures, Sizes, figures_of, rows_of
+
+MATCHED = 0.743
+"""Of the posts that the simulator invents, the part that the followed rules match."""
+WARM_SECONDS = 5.0
+OUTAGE_RATE = 5_000
+
+
+def steady(folder: Path, sizes: Sizes) -> Figures:
+    """`bemtevi listen` to a simulated X, in another process, that delivers some 62,000 posts a second."""
+    return _listen(folder, sizes.seconds, 62_000)
+
+
+def full(folder: Path, sizes: Sizes) -> Figures:
+    """The same, and the simulator sends as fast as it is read: what the socket takes comes before layer 1."""
+    return _listen(folder, sizes.seconds, 0)
+
+
+def ceiling(folder: Path, sizes: Sizes) -> Figures:
+    """The same at 250 posts a second, the most that X delivers: what it costs once it has started."""
+    return _listen(folder, sizes.seconds, 250)
+
+
+def outage(folder: Path, sizes: Sizes) -> Figures:
+    """The same at 5,000 posts a second, and for two thirds of the time the folder of the lake is away."""
+    lake = folder / "lake"
+    away, back = sizes.seconds / 6, sizes.seconds * 5 / 6
+    largest = drained = 0.0
+    ended = threading.Event()
+
+    def take_away() -> None:
+        nonlocal largest, drained
+        journal = folder / "journal" / "x"
+        while not list(journal.glob("*.segment")) and not list(lake.glob("layer1/raw")):
+            time.sleep(0.05)  # it has begun
+        if ended.wait(away):
+            return
+        lake.rename(folder / "away")
+        ended.wait(back - away)
+        largest = sum(path.stat().st_size for path in journal.glob("*.segment"))
+        (folder / "away").rename(lake)
+        begun = time.monotonic()
+        while not ended.wait(0.1) and len(list(journal.glob("*.segment"))) > 1:
+            pass
+        drained = time.monotonic() - begun
+
+    thread = threading.Thread(target=take_away, daemon=True)
+    thread.start()
+    try:
+        figures = _listen(folder, sizes.seconds * 2, OUTAGE_RATE)
+    finally:
+        ended.set()
+        thread.join()
+    return figures | {
+        "away_seconds": round(back - away, 1),
+        "journal_bytes": round(largest),
+        "drained_after_seconds": round(drained, 1),
+    }
+
+
+def _listen(folder: Path, seconds: float, rate: float) -> Figures:
+    lake = folder / "lake"
+    with simulated_x(folder, rate) as url:
+        env = environment(lake, x_api_url=url, x_bearer_token="any")  # noqa: S106
+        measure(bemtevi("track", *(f"#{topic}" for topic in TOPICS)), env, folder)
+        measured = measure(bemtevi("--log-json", "listen", "--seconds", f"{seconds:g}"), env, folder)
+    begun, ended = _event(measured.said, "listener.connecting"), _event(measured.said, "listener.stopped")
+    took = (_time(ended) - _time(begun)).total_seconds()
+    raw = lake / "layer1" / "raw"
+    posts = rows_of(raw)
+    acknowledged = int(str(ended["acknowledged"]))
+    return {
+        **figures_of(posts, took, measured),
+        "core_share": round(_core_share(measured), 4),
+        "acknowledged": acknowledged,
+        "acknowledged_per_second": round(acknowledged / took),
+        "left_in_journal": acknowledged - posts,
+        **freshness(raw),
+    }
+
+
+def freshness(raw: Path) -> Figures:
+    """Seconds from the receipt of a message to the commit that holds it, at the median, 99 % and worst."""
+    waited = []
+    for version in sorted(raw.glob("_delta_log/*.json")):
+        committed_at = version.stat().st_mtime_ns / 1e3
+        for line in version.read_text(encoding="utf-8").splitlines():
+            add = json.loads(line).get("add")
+            if add and add["dataChange"]:
+                received = pq.read_table(raw / add["path"], columns=["received_at"], partitioning=None)
+                waited.append((committed_at - received["received_at"].cast("int64").to_numpy()) / 1e6)
+    half, most, worst = np.percentile(np.concatenate(waited), [50, 99, 100])
+    return {
+        "fresh_p50_seconds": round(float(half), 2),
+        "fresh_p99_seconds": round(float(most), 2),
+        "fresh_worst_seconds": round(float(worst), 2),
+    }
+
+
+@contextlib.contextmanager
+def simulated_x(folder: Path, rate: float) -> Iterator[str]:
+    """A simulator that delivers so many posts a second (0: as many as are read); its address."""
+    said = folder / "simulator.txt"
+    topics = [part for topic in TOPICS for part in ("--topic", topic)]
+    arguments = bemtevi("simulate", "x", "--port", "0", "--rate", f"{rate / MATCHED:.0f}", *topics)
+    with running(arguments, environment(folder / "lake"), said):
+        deadline = time.monotonic() + 60
+        while (found := re.search(r"http://[\d.]+:\d+", said.read_text(encoding="utf-8"))) is None:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the simulator did not start: {said.read_text(encoding='utf-8')}")
+            time.sleep(0.05)
+        yield found[0]
+
+
+def _core_share(measured: Measured) -> float:
+    """Of one core, once it has started."""
+    later = [(at, cpu) for at, cpu in measured.cpu if at >= WARM_SECONDS]
+    if len(later) < 2:
+        return measured.cpu_seconds / measured.seconds
+    return (later[-1][1] - later[0][1]) / (later[-1][0] - later[0][0])
+
+
+def _event(said: str, name: str) -> dict[str, object]:
+    for line in said.splitlines():
+        if line.startswith("{"):
+            entry: dict[str, object] = json.loads(line)
+            if entry["event"] == name:
+                return entry
+    raise RuntimeError(f"the listener did not say {name}: {said[-2000:]}")
+
+
+def _time(entry: dict[str, object]) -> datetime:
+    return datetime.fromisoformat(str(entry["timestamp"]))

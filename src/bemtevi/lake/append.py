@@ -1,0 +1,250 @@
+"""Rows into one table in a steady flow: streamed into Parquet files, and made visible in one commit.
+
+Owns how such files are written (in bounded memory, never spanning what `split_by` tells apart), what the log
+says of them, and the merging of small ones. A commit is made by the Delta library from the list of files. The
+table stays open between commits: opening it anew would replay the log. Leaves to `table` what a table is.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.transaction import AddAction, RemoveAction
+
+from bemtevi import crashpoint
+from bemtevi.errors import StorageError
+from bemtevi.lake.parquet_file import ParquetFile
+from bemtevi.lake.table import Table
+
+SMALL_BYTES = 32 * 1024 * 1024
+"""Files above are never merged."""
+MERGED_BYTES = 64 * 1024 * 1024
+"""What is merged into one file, at most."""
+MERGE_ROWS = 4_096
+
+
+class Appender:
+    """The one writer of a table in this process. Not for two threads at once."""
+
+    def __init__(self, table: Table, split_by: Sequence[str]) -> None:
+        """`split_by`: scalar columns, partition columns among them; a file has one value of each."""
+        self.table = table
+        self.split_by = tuple(split_by)
+        self._delta: DeltaTable | None = None
+        self._seen = False
+        self._encoder = ThreadPoolExecutor(1, "encoder")
+        self.overhead_seconds = 0.0
+        """What the last commit took beside the writing of its files."""
+
+    def transaction(self, application: str) -> int:
+        """The last transaction number that `application` committed, -1 if none. Makes the table."""
+        with self.table.told():
+            number = self._open().transaction_version(application)
+        return -1 if number is None else int(number)
+
+    def begin(self) -> Addition:
+        """Rows to come, for one commit."""
+        self._there()
+        return Addition(self.table, self.split_by, self._encoder)
+
+    def commit(self, addition: Addition, transaction: tuple[str, int]) -> None:
+        """Make the rows of an addition visible, once: also without rows, for the number's sake.
+
+        Raises ConflictError if `application` has committed elsewhere, StorageError.
+        """
+        files = addition.finish()
+        began = time.monotonic()
+        crashpoint.reach(f"{self.table.definition.name}.committing")
+        self._commit([file.action(data_change=True) for file in files], transaction)
+        crashpoint.reach(f"{self.table.definition.name}.committed")
+        self.overhead_seconds = time.monotonic() - began
+
+    def merge(self, paths: Sequence[str]) -> None:
+        """Put the rows of some files of one partition and hour into one; the table says what it said.
+
+        The old files stay on the disk for those who read an earlier version.
+        """
+        sizes = dict(self._sizes(paths))
+        if len(sizes) != len(paths):
+            raise StorageError(f"The table {self.table.uri} no longer has the files that were to be merged.")
+        addition = self.begin()
+        try:
+            for path in paths:
+                addition.copy(path, MERGE_ROWS)
+            (file,) = addition.finish()
+        except BaseException:
+            addition.abandon()
+            raise
+        now = time.time_ns() // 1_000_000
+        removed = [RemoveAction(path, False, now, sizes[path], {**file.partition}) for path in paths]
+        crashpoint.reach(f"{self.table.definition.name}.merging")
+        self._commit([file.action(data_change=False), *removed], None)
+        crashpoint.reach(f"{self.table.definition.name}.merged")
+
+    def small_files(self) -> list[tuple[tuple[str, ...], str, int]]:
+        """What tells a file apart (the values of `split_by`), path and bytes of each file that may be merged.
+
+        In the order in which they were added. Left out are large files, and those that span several values.
+        """
+        with self.table.told():
+            actions = pa.table(self._open().get_add_actions(flatten=True))
+        found = []
+        for row in actions.sort_by("modification_time").to_pylist():
+            values = []
+            for name in self.split_by:
+                low = row.get(f"partition.{name}", row.get(f"min.{name}"))
+                high = row.get(f"partition.{name}", row.get(f"max.{name}"))
+                if low is not None and low == high:
+                    values.append(str(low))
+            if len(values) == len(self.split_by) and row["size_bytes"] < SMALL_BYTES:
+                found.append((tuple(values), row["path"], row["size_bytes"]))
+        return found
+
+    def _sizes(self, paths: Sequence[str]) -> Iterator[tuple[str, int]]:
+        wanted = set(paths)
+        with self.table.told():
+            actions = pa.table(self._open().get_add_actions())
+        for path, size in zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True):
+            if path in wanted:
+                yield path, size
+
+    def _commit(self, actions: list[AddAction | RemoveAction], transaction: tuple[str, int] | None) -> None:
+        with self.table.told():
+            delta = self._open()
+            try:
+                delta.create_write_transaction(
+                    actions,
+                    "append",
+                    delta.schema(),
+                    list(self.table.definition.partition_by),
+                    commit_properties=CommitProperties(
+                        app_transactions=[Transaction(*transaction)] if transaction else None
+                    ),
+                    # to look for expired versions at each commit would cost more the longer the log is
+                    post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+                )
+                delta.update_incremental()
+            except BaseException:
+                self._delta = None  # opened anew: who knows what has become of it
+                raise
+            if self.table.is_local:
+                _sync(Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json")
+
+    def _open(self) -> DeltaTable:
+        self._there()
+        if self._delta is None:
+            self._delta = self.table.delta()
+            self._seen = True
+        return self._delta
+
+    def _there(self) -> None:
+        """A table that is not there any more is away (a disk that is not mounted): never made again."""
+        if self._seen and self.table.is_local and not (Path(self.table.uri) / "_delta_log").is_dir():
+            self._delta = None
+            raise StorageError(f"The table {self.table.uri} is not there any more: bring its folder back.")
+
+
+class Addition:
+    """Rows that will be one commit, in one file for each partition and hour."""
+
+    def __init__(self, table: Table, split_by: Sequence[str], encoder: Executor) -> None:
+        self._table = table
+        self._encoder = encoder
+        self._split_by = tuple(split_by)
+        self._files: dict[tuple[object, ...], ParquetFile] = {}
+        self.rows = 0
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows in the table's schema. Raises StorageError."""
+        if rows.num_rows == 0:
+            return
+        self.rows += rows.num_rows
+        whole = [_single(rows[name]) for name in self._split_by]
+        if None not in whole:
+            self._put(tuple(whole), rows)
+            return
+        values = rows.select(list(self._split_by)).group_by(list(self._split_by)).aggregate([])
+        for value in values.to_pylist():
+            mask = None
+            for name in self._split_by:
+                same = pc.equal(rows[name], pa.scalar(value[name], rows[name].type))
+                mask = same if mask is None else pc.and_(mask, same)
+            self._put(tuple(value[name] for name in self._split_by), rows.filter(mask))
+
+    def copy(self, path: str, rows: int) -> None:
+        """The rows of a file of the table, so many at a time."""
+        partition = _partition(path)
+        with self._table.told(), self._table.filesystem.open_input_file(path) as source:
+            for batch in pq.ParquetFile(source).iter_batches(rows):
+                self.add(_whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema))
+
+    def finish(self) -> list[ParquetFile]:
+        """Close the files; they are whole and durable, and nobody sees them. A second time does nothing."""
+        with self._table.told():
+            for file in self._files.values():
+                if file.size == 0:
+                    file.close()
+        return list(self._files.values())
+
+    def abandon(self) -> None:
+        """Forget what was written. Never after a commit was tried: it may have been made."""
+        for file in self._files.values():
+            file.discard()
+
+    def written(self) -> list[tuple[tuple[str, ...], str, int]]:
+        """Values of `split_by`, path and bytes of each file, once they are closed."""
+        return [(tuple(map(str, value)), file.path, file.size) for value, file in self._files.items()]
+
+    def _put(self, value: tuple[object, ...], rows: pa.Table) -> None:
+        file = self._files.get(value)
+        with self._table.told():
+            if file is None:
+                names = self._table.definition.partition_by
+                values = dict(zip(self._split_by, value, strict=True))
+                partition = {name: str(values[name]) for name in names}
+                file = ParquetFile(self._table, partition, self._encoder)
+                self._files[value] = file
+            file.write(rows)
+
+
+def _single(column: pa.ChunkedArray) -> object:
+    """The value of a column that has only one, else None."""
+    ends = pc.min_max(column).as_py()
+    return ends["min"] if ends["min"] == ends["max"] else None
+
+
+def _partition(path: str) -> dict[str, str]:
+    """The partition that a path names."""
+    return dict(part.split("=", 1) for part in path.split("/")[:-1])
+
+
+def _whole(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.Table:
+    """Rows of a file in the schema of the table: with its partition, and columns that it was made before."""
+    columns = []
+    for field in schema:
+        if field.name in partition:
+            columns.append(pa.repeat(pa.scalar(partition[field.name]).cast(field.type), rows.num_rows))
+        elif field.name in rows.column_names:
+            columns.append(rows[field.name].cast(field.type))
+        else:
+            columns.append(pa.nulls(rows.num_rows, field.type))
+    return pa.table(columns, schema=schema)
+
+
+def _sync(path: Path) -> None:
+    """Make a file and its name durable."""
+    for one in (path, path.parent):
+        descriptor = os.open(one, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,153 @@
+"""One Parquet file of a table while it is written, and what the log says of it.
+
+Owns the layout inside the file: row groups of bounded bytes, large pages for the text of posts, and
+statistics only of columns that nobody wrote. Leaves to `append` when a file is begun and when it becomes part
+of the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+from concurrent.futures import Executor, Future
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake.transaction import AddAction
+
+from bemtevi.lake.table import COMPRESSION_LEVEL, PAGE_BYTES, Table
+
+ROW_GROUP_BYTES = 8 * 1024 * 1024
+"""Bytes of rows in memory before they are encoded: bounds the memory of who writes and of who reads."""
+
+
+class ParquetFile:
+    """A file in a partition of a table. Rows come in order."""
+
+    def __init__(self, table: Table, partition: dict[str, str], encoder: Executor) -> None:
+        self._encoder = encoder
+        self._encoding: Future[None] | None = None
+        self.partition = partition
+        self._table = table
+        self._names = [name for name in table.definition.schema.names if name not in partition]
+        folder = "/".join(f"{name}={value}" for name, value in partition.items())
+        name = f"part-00000-{uuid.uuid4()}-c000.zstd.parquet"
+        self.path = f"{folder}/{name}" if folder else name
+        self._waiting: list[pa.Table] = []
+        self._bytes = 0
+        self.size = 0
+        """Bytes on the disk, once it is closed."""
+        self._metadata: list[pq.FileMetaData] = []
+        if table.is_local:
+            (Path(table.uri) / folder).mkdir(parents=True, exist_ok=True)
+        open_columns = [column.name for column in table.definition.columns if not column.private]
+        self._sink = table.filesystem.open_output_stream(self.path)
+        self._writer = pq.ParquetWriter(
+            self._sink,
+            pa.schema([table.definition.schema.field(name) for name in self._names]),
+            compression="zstd",
+            compression_level=COMPRESSION_LEVEL,
+            data_page_size=PAGE_BYTES,
+            use_dictionary=open_columns,
+            write_statistics=open_columns,
+            store_schema=False,
+            metadata_collector=self._metadata,
+        )
+
+    def write(self, rows: pa.Table) -> None:
+        """Take rows; they are encoded when there are enough of them."""
+        self._waiting.append(rows.select(self._names))
+        self._bytes += rows.nbytes
+        if self._bytes >= ROW_GROUP_BYTES:
+            self._encode(self._encoder)
+
+    def close(self) -> None:
+        """Nothing more comes. The file is whole and, on a local disk, durable."""
+        self._encode(None)
+        if self._encoding is not None:
+            self._encoding.result()
+        self._writer.close()
+        self._sink.close()
+        if self._table.is_local:
+            descriptor = os.open(self._address, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+                self.size = os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
+        else:
+            self.size = self._table.filesystem.get_file_info(self.path).size
+
+    def discard(self) -> None:
+        """Take it away as far as that is possible; nobody refers to it."""
+        with contextlib.suppress(Exception):
+            if self._encoding is not None:
+                self._encoding.result()
+        with contextlib.suppress(Exception):
+            self._writer.close()
+        with contextlib.suppress(Exception):
+            self._sink.close()
+        with contextlib.suppress(Exception):
+            self._table.filesystem.delete_file(self.path)
+
+    def action(self, *, data_change: bool) -> AddAction:
+        """What the log says of the closed file."""
+        return AddAction(
+            self.path,
+            self.size,
+            self.partition,
+            time.time_ns() // 1_000_000,
+            data_change,
+            json.dumps(statistics(self._metadata[0], self._table.definition.statistics_columns)),
+        )
+
+    @property
+    def _address(self) -> Path:
+        return Path(self._table.uri) / self.path
+
+    def _encode(self, encoder: Executor | None) -> None:
+        """Make what waits a row group; with an encoder, while the next rows are made. One at a time."""
+        if self._encoding is not None:
+            self._encoding.result()
+            self._encoding = None
+        if not self._waiting:
+            return
+        rows = pa.concat_tables(self._waiting)
+        self._waiting, self._bytes = [], 0
+        if encoder is None:
+            self._writer.write_table(rows, row_group_size=rows.num_rows)
+        else:
+            self._encoding = encoder.submit(self._writer.write_table, rows, row_group_size=rows.num_rows)
+
+
+def statistics(metadata: pq.FileMetaData, names: list[str]) -> dict[str, object]:
+    """Number of rows, and smallest and largest value and nulls of each named column, as Delta's log wants."""
+    lowest: dict[str, object] = {}
+    highest: dict[str, object] = {}
+    nulls: dict[str, int] = {}
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for index in range(row_group.num_columns):
+            column = row_group.column(index)
+            name, found = column.path_in_schema, column.statistics
+            if name not in names or found is None:
+                continue
+            nulls[name] = nulls.get(name, 0) + found.null_count
+            if found.has_min_max:
+                lowest[name] = min(lowest.get(name, found.min), found.min)
+                highest[name] = max(highest.get(name, found.max), found.max)
+    return {
+        "numRecords": metadata.num_rows,
+        "minValues": {name: _json(value) for name, value in lowest.items()},
+        "maxValues": {name: _json(value) for name, value in highest.items()},
+        "nullCount": nulls,
+    }
+
+
+def _json(value: object) -> object:
+    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else value
