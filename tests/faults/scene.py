@@ -7,7 +7,6 @@ listener recover, pause the posts, stop, and compare. Everything is real but the
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import threading
 import time
@@ -43,12 +42,9 @@ def eventually(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -
         time.sleep(0.02)
 
 
-FILLS = importlib.util.find_spec("bemtevi.listen.fill") is not None
-
-
-def dealt_with(gap: Gap) -> bool:
+def dealt_with(gap: Gap, *, filling: bool) -> bool:
     """Whether nothing more is to be done about a gap."""
-    return gap.ended_at is not None and (not FILLS or gap.state in DONE)
+    return gap.ended_at is not None and (not filling or gap.state in DONE)
 
 
 class Scene:
@@ -162,7 +158,7 @@ class Scene:
     # the end
 
     def drained(self) -> None:
-        """Wait until all that was delivered is durable, and every gap is dealt with."""
+        """Wait until all that was delivered is durable, and every gap has ended."""
         eventually(
             lambda: not any(connection.queue for connection in list(self.server.world.connections.values())),
             "all that waits at the server is sent",
@@ -174,8 +170,10 @@ class Scene:
         self.settled()
 
     def settled(self) -> None:
-        """Wait until every gap that has ended is filled, or is said to be unfillable."""
-        eventually(lambda: all(dealt_with(gap) for gap in read_gaps(self.lake)), "every gap is dealt with")
+        """Wait until the ledger tells of every gap that it has ended. Nothing is filled here."""
+        eventually(
+            lambda: all(dealt_with(gap, filling=False) for gap in read_gaps(self.lake)), "every gap has ended"
+        )
 
     def finish(self) -> Account:
         """Pause, drain, stop; the account."""

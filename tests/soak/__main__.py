@@ -9,6 +9,7 @@ if a process ended in a way that it must not.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import random
 import shutil
 import signal
@@ -31,9 +32,13 @@ from bemtevi.simulate import KINDS
 from bemtevi.simulate.faults import DISCONNECTS, OF
 from bemtevi.simulate.faults import Place as Where
 
+FILLS = importlib.util.find_spec("bemtevi.listen.fill") is not None
 RATE = 250.0
 """X's ceiling."""
 ALLOWED_EXITS = {0, -9, 3, 4, 6, 7}
+STARTING_SECONDS = 10.0
+INTERRUPTED = {130, -signal.SIGINT}
+"""How a process ends that is interrupted before it has begun."""
 NOTHING_FOLLOWED = 2
 """The exit code of a listener that is started while the lake is away: it finds no list of rules."""
 DIES = {"unauthorized", "forbidden", "usage-cap", "no-credits"}
@@ -59,6 +64,7 @@ class Soak:
             "segment_seconds": 0.7,
             "segment_bytes": 4 * 1024 * 1024,
             "silence_seconds": 2.5,
+            "fill_delay_seconds": 2.0,
             "journal_reserve_bytes": 16 * 1024 * 1024,
         }
         self.began = datetime.now(UTC)
@@ -69,6 +75,7 @@ class Soak:
     def _listen(self) -> Running:
         arguments = ["-m", "tests.soak.listen", "--log-json", "listen"]
         self.without_lake = self.place.away.exists()
+        self.started_at = time.monotonic()
         return Running(arguments, self.place, self.place.log, **self.settings)
 
     def _bemtevi(self, *arguments: str) -> None:
@@ -92,6 +99,8 @@ class Soak:
             action()
             self._wait(self.chance.uniform(0.3, 2.0))
             self._begin_again()
+            if self.chance.random() < 0.7:
+                self._connected()
 
     # what happens
 
@@ -105,7 +114,9 @@ class Soak:
     def interrupt(self) -> None:
         """Ctrl-C, and start again."""
         self.did["Ctrl-C"] += 1
-        self._ended(self.listener.end(signal.SIGINT))
+        code = self.listener.end(signal.SIGINT)
+        early = code in INTERRUPTED and time.monotonic() - self.started_at < STARTING_SECONDS
+        self._ended(0 if early else code)
         self.listener = self._listen()
 
     def fault(self) -> None:
@@ -134,6 +145,8 @@ class Soak:
         self._end_consolidation()
         self.did["storage away"] += 1
         self.place.take_lake()
+        # one that is just starting may look for its rules only now
+        self.without_lake |= time.monotonic() - self.started_at < STARTING_SECONDS
         self._wait(self.chance.uniform(1.0, 6.0))
         if self.chance.random() < 0.3:
             self.kill()
@@ -177,6 +190,13 @@ class Soak:
             self.most_memory = max(self.most_memory, self.listener.memory())
             time.sleep(0.1)
 
+    def _connected(self, seconds: float = 8.0) -> None:
+        """Wait for a connection, for a while: else most of the time would be starting."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.simulator.control("resume")["connections"]:
+            self._wait(0.2)
+        self._wait(self.chance.uniform(0.0, 1.5))
+
     def _begin_again(self) -> None:
         if not self.listener.runs:
             self.did["start again"] += 1
@@ -200,7 +220,7 @@ class Soak:
         self._wait(3.0)
         self.simulator.control("pause")
         self._until(
-            lambda: all(dealt_with(gap) for gap in read_gaps(lake)),
+            lambda: all(dealt_with(gap, filling=FILLS) for gap in read_gaps(lake)),
             "every gap is dealt with",
         )
         self._ended(self.listener.end(signal.SIGINT))
