@@ -405,6 +405,18 @@ def test_connections_are_listed_and_killed(x: Client) -> None:
     assert x.get("/2/connections", status="inactive").json()["data"][0]["disconnect_reason"] == "terminated"
 
 
+def test_connections_are_killed_by_their_endpoint(x: Client) -> None:
+    x.add("#covid19")
+    with x.stream() as response:
+        assert len(x.get("/2/connections", endpoints="filtered_stream").json()["data"]) == 1
+        assert "data" not in x.get("/2/connections", endpoints="sample_stream").json()
+        for endpoint, killed in (("sample_stream", 0), ("filtered_stream", 1)):
+            answer = x.session.delete(f"{x.server.url}/2/connections/{endpoint}", timeout=5)
+            assert answer.json()["data"]["successful_kills"] == killed
+        for _ in response.iter_content(None):
+            pass
+
+
 def test_usage_counts_what_was_delivered() -> None:
     with running(rate=0, pool=100, limit=100, topics=("a",), focus=1.0) as x:
         x.add("#a")
@@ -509,6 +521,18 @@ def test_search_windows(past: Client) -> None:
     exact = time_of(middle).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     assert str(middle) in {post["id"] for post in everything(past, query="#vacinação", start_time=exact)}
     assert {int(post["id"]) for post in before} == {one for one in ids if time_of(one) < edge}
+
+
+def test_the_archive_takes_longer_queries_and_gives_larger_pages(past: Client) -> None:
+    long = "#vacinação " + " ".join(f"-#{number:0>50}" for number in range(10))
+    assert len(long) > 512
+    assert past.get(RECENT, query=long).status_code == 400
+    page = past.get("/2/tweets/search/all", query=long, max_results=500).json()
+    assert page["meta"]["result_count"] == 500
+    old = past.get("/2/tweets/search/all", query="#vacinação", start_time="2020-01-01T00:00:00Z")
+    assert old.status_code == 200
+    total = past.get("/2/tweets/counts/all", query="#vacinação", granularity="day").json()["meta"]
+    assert total["total_tweet_count"] == len(everything(past, query="#vacinação"))
 
 
 def test_a_page_shares_its_includes(past: Client) -> None:

@@ -19,12 +19,13 @@ from bemtevi.simulate.fields import Selection
 from bemtevi.simulate.limits import RateLimits
 from bemtevi.simulate.problems import STREAM_RULES_PATH, ProblemError
 from bemtevi.simulate.refusals import Refusals
-from bemtevi.simulate.search import Search
+from bemtevi.simulate.search import ALL_PAGE_SIZE, ALL_QUERY_LENGTH, Search
 from bemtevi.simulate.simulation import Simulation
 from bemtevi.simulate.stream import StreamResponse
 from bemtevi.simulate.template import Renderer
 from bemtevi.simulate.world import Connection, World
 
+STREAM_NAME = "filtered_stream"
 Handler = Callable[[Request], Awaitable[Any]]
 
 
@@ -36,6 +37,14 @@ class Endpoints:
         self._simulation = simulation
         self._search = Search(
             world, delay=simulation.search_delay, days=simulation.search_days, spelling=simulation.spelling
+        )
+        self._archive = Search(
+            world,
+            delay=simulation.search_delay,
+            days=None,
+            spelling=simulation.spelling,
+            query_length=ALL_QUERY_LENGTH,
+            page_size=ALL_PAGE_SIZE,
         )
         self._limits = RateLimits(enforced=simulation.enforce_limits, window=simulation.limit_window)
         self._refusals = Refusals(world.script, world.wire)
@@ -49,10 +58,13 @@ class Endpoints:
             ("GET", STREAM_RULES_PATH + "/counts", self.count_rules),
             ("GET", "/2/tweets/search/recent", self.search_recent),
             ("GET", "/2/tweets/counts/recent", self.count_recent),
+            ("GET", "/2/tweets/search/all", self.search_all),
+            ("GET", "/2/tweets/counts/all", self.count_all),
             ("GET", "/2/usage/tweets", self.usage),
             ("GET", "/2/connections", self.list_connections),
             ("DELETE", "/2/connections", self.kill_connections),
             ("DELETE", "/2/connections/all", self.kill_all_connections),
+            ("DELETE", "/2/connections/{endpoint}", self.kill_connections_of),
         )
         return [
             Route(path, self._guarded(method, path, handler), methods=[method])
@@ -123,10 +135,16 @@ class Endpoints:
         return {"data": counts | {"project_rules_count": str(count), "all_project_client_apps": [own]}}
 
     async def search_recent(self, request: Request) -> dict[str, Any]:
-        return self._search.recent(request.query_params)
+        return self._search.page(request.query_params)
 
     async def count_recent(self, request: Request) -> dict[str, Any]:
         return self._search.counts(request.query_params)
+
+    async def search_all(self, request: Request) -> dict[str, Any]:
+        return self._archive.page(request.query_params)
+
+    async def count_all(self, request: Request) -> dict[str, Any]:
+        return self._archive.counts(request.query_params)
 
     async def usage(self, request: Request) -> dict[str, Any]:
         days = _between(request.query_params.get("days", "7"), "days", 1, 90)
@@ -147,7 +165,9 @@ class Endpoints:
         stale = [connection for connection, _ in self.world.stale.values()]
         active = [*stale, *self.world.connections.values()] if status != "inactive" else []
         past = list(self.world.past) if status != "active" else []
-        shown = [_shown(connection) for connection in (*reversed(active), *reversed(past))][:size]
+        wanted = request.query_params.get("endpoints", STREAM_NAME).split(",")
+        found = (*reversed(active), *reversed(past)) if STREAM_NAME in wanted else ()
+        shown = [_shown(connection) for connection in found][:size]
         answer: dict[str, Any] = {"meta": {"result_count": len(shown)}}
         return {"data": shown, **answer} if shown else answer
 
@@ -165,6 +185,11 @@ class Endpoints:
     async def kill_all_connections(self, _request: Request) -> dict[str, Any]:
         known = [connection.identity for connection in self.world.connections.values()]
         return self._kill([*known, *self.world.stale])
+
+    async def kill_connections_of(self, request: Request) -> dict[str, Any]:
+        if request.path_params["endpoint"] != STREAM_NAME:
+            return self._kill([])
+        return await self.kill_all_connections(request)
 
     def _kill(self, identities: list[str]) -> dict[str, Any]:
         known = {connection.identity: connection for connection in self.world.connections.values()}
@@ -219,9 +244,10 @@ def _kind_of(path: str) -> str:
     """What a path is about, in the words of the faults."""
     if path.startswith(STREAM_RULES_PATH):
         return "rules"
-    return {"search/stream": "stream", "search/recent": "search", "counts/recent": "counts"}.get(
-        path.removeprefix("/2/tweets/"), path.split("/")[2]
-    )
+    last = path.removeprefix("/2/tweets/")
+    if last == "search/stream":
+        return "stream"
+    return last.split("/")[0] if last != path else path.split("/")[2]
 
 
 class _NewRule(msgspec.Struct):
@@ -240,7 +266,7 @@ class _RuleChange(msgspec.Struct):
 
 
 def _shown(connection: Connection) -> dict[str, str]:
-    shown = {"id": connection.identity, "endpoint_name": "filtered_stream", "client_ip": "127.0.0.1"}
+    shown = {"id": connection.identity, "endpoint_name": STREAM_NAME, "client_ip": "127.0.0.1"}
     shown["connected_at"] = _time(connection.opened)
     if connection.closed is not None:
         shown |= {"disconnected_at": _time(connection.closed), "disconnect_reason": connection.reason}

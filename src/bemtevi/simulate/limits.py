@@ -18,6 +18,8 @@ LIMITS: dict[tuple[str, str], int] = {
     ("POST", STREAM_RULES_PATH): 100,
     ("GET", "/2/tweets/search/recent"): 450,
     ("GET", "/2/tweets/counts/recent"): 300,
+    ("GET", "/2/tweets/search/all"): 300,
+    ("GET", "/2/tweets/counts/all"): 300,
     ("GET", "/2/usage/tweets"): 50,
     ("DELETE", "/2/connections/all"): 25,
 }

@@ -1,4 +1,4 @@
-"""Recent search and counts over the posts produced so far.
+"""Search and counts, recent or of all time, over the posts produced so far.
 
 Owns: X's parameters, windows and pages. Rules are read in search's way: diacritics ignored, quoted text not
 looked at, and no reposts.
@@ -23,6 +23,9 @@ from bemtevi.simulate.template import Template
 from bemtevi.simulate.world import World
 
 QUERY_LENGTH = 512
+PAGE_SIZE = 100
+ALL_QUERY_LENGTH = 1_024
+ALL_PAGE_SIZE = 500
 _STEPS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 _PAGE_PREFIX = "b26v89c19zqg8o3f"
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -33,18 +36,28 @@ class Search:
     """Answers queries about one world."""
 
     def __init__(
-        self, world: World, *, delay: float = 30.0, days: float | None = 7.0, spelling: Spelling = "tweet"
+        self,
+        world: World,
+        *,
+        delay: float = 30.0,
+        days: float | None = 7.0,
+        spelling: Spelling = "tweet",
+        query_length: int = QUERY_LENGTH,
+        page_size: int = PAGE_SIZE,
     ) -> None:
-        """Posts younger than `delay` seconds are not found unless `end_time` asks for them, as at X."""
+        """Posts younger than `delay` seconds are not found unless `end_time` asks for them, as at X. The last
+        two are what X allows at most."""
         self._world = world
+        self._query_length = query_length
+        self._page_size = page_size
         self._delay = timedelta(seconds=delay)
         self._days = None if days is None else timedelta(days=days)
         self._counted = "post_count" if spelling == "post" else "tweet_count"
 
-    def recent(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """`GET /2/tweets/search/recent`: one page, newest first."""
-        matches = _query(parameters)
-        size = _number(parameters, "max_results", 10, 10, 100)
+    def page(self, parameters: Mapping[str, str]) -> dict[str, Any]:
+        """`GET /2/tweets/search/…`: one page, newest first."""
+        matches = _query(parameters, self._query_length)
+        size = _number(parameters, "max_results", 10, 10, self._page_size)
         selection = Selection(parameters)
         after, before = self._window(parameters)
         found: list[tuple[int, Template]] = []
@@ -63,8 +76,8 @@ class Search:
         return page | {"meta": meta}
 
     def counts(self, parameters: Mapping[str, str]) -> dict[str, Any]:
-        """`GET /2/tweets/counts/recent`: every bucket of the window, also the empty ones."""
-        matches = _query(parameters)
+        """`GET /2/tweets/counts/…`: every bucket of the window, also the empty ones."""
+        matches = _query(parameters, self._query_length)
         granularity = parameters.get("granularity", "hour")
         if granularity not in _STEPS:
             message = (
@@ -163,24 +176,24 @@ def _page(messages: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _compiled(query: str) -> Predicate:
-    tree = parse(query, QUERY_LENGTH)
+def _compiled(query: str, longest: int) -> Predicate:
+    tree = parse(query, longest)
     if has_sample(tree):
         raise RuleSyntaxError("Reference to invalid operator 'sample'. It is not available in search")
     return compile_rule(tree, search=True)
 
 
-def _query(parameters: Mapping[str, str]) -> Predicate:
+def _query(parameters: Mapping[str, str], longest: int) -> Predicate:
     query = parameters.get("query", "")
     if not query:
         raise invalid_request("query", "", "The `query` query parameter can not be empty")
-    if len(query) > QUERY_LENGTH:
+    if len(query) > longest:
         message = (
-            f"The `query` query parameter is too long: {len(query)} characters, the maximum is {QUERY_LENGTH}"
+            f"The `query` query parameter is too long: {len(query)} characters, the maximum is {longest}"
         )
         raise invalid_request("query", query, message)
     try:
-        return _compiled(query)
+        return _compiled(query, longest)
     except RuleSyntaxError as why:
         message = f"There were errors processing your request: {why}"
         raise invalid_request("query", query, message) from why
