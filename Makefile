@@ -5,7 +5,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 MINUTES ?= 15
 
-.PHONY: help setup demo test test-heavy test-faults soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-heavy test-faults soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -35,6 +35,11 @@ test-faults: $(READY) ## Every fault of a network against the listener, and the 
 
 soak: $(READY) ## Faults, kill -9 and lost storage for MINUTES (15), and the account
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+test-browser: $(READY) ## The dashboard in a real Chromium
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+	@test -e node_modules/axe-core || npm install --silent --no-save --no-package-lock --ignore-scripts axe-core@4.14.1
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .

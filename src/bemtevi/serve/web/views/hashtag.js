@@ -1,0 +1,56 @@
+// @ts-check
+// One hashtag: how much, when, who, about what, and can I trust it?
+import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo } from '../lib/core.js';
+import { Bars, Card, Heard, Link, Periods, Posts, Table, Tile } from '../lib/parts.js';
+import { Timeline, timelineTable } from '../charts/timeline.js';
+import { Heat, Network, weekdays } from '../charts/small.js';
+
+export function Hashtag({ tag, full }) {
+  const base = `/api/v1/hashtags/${encodeURIComponent(tag)}`, query = new URLSearchParams(location.search);
+  const step = query.get('g');
+  const path = (name, extra = {}) => `${base}/${name}?${filters(extra)}`;
+  const summary = useAnswer(path('summary'), 15000), line = useAnswer(path('timeline', { g: step }), 15000);
+  const lists = {};
+  for (const name of ['authors', 'domains', 'languages', 'types', 'apps']) lists[name] = useAnswer(path(name, { limit: 8 }));
+  const heat = useAnswer(path('heatmap')), pairs = useAnswer(path('cooccurrence')), best = useAnswer(path('top-posts', { limit: 5 }));
+  const fresh = useAnswer(path('newcomers')), same = useAnswer(path('duplicates', { limit: 5 }));
+  const posts = useAnswer(`/api/v1/posts?${filters({ tag, limit: 10 })}`);
+  const told = summary.data, meta = line.meta ?? summary.meta;
+  useEffect(() => { document.title = `#${tag} · bemtevi`; }, [tag]);
+  const series = useMemo(() => Object.entries(line.data?.series ?? {}).map(([name, values]) => ({ name: networkName(name), values })), [line.data]);
+  const least = (meta?.completeness?.missing_seconds ?? 0) > 0 ? '≥ ' : '';
+  const change = (now, before) => !told?.before?.comparable ? t('not_comparable') : before === 0 ? t('new') : `${now >= before ? '▲' : '▼'} ${percent(Math.abs(now - before) / before)} ${t('vs_before')}`;
+  const audience = told?.audience?.[0];
+  const list = (name, title, sub, label, href = null) => html`<${Card} title=${title} sub=${sub} span=4 answer=${lists[name]} path=${path(name)} table=${lists[name].data && html`<${Table} caption=${title} heads=${[title, '>' + t('posts')]} rows=${lists[name].data.map((row) => [label(row), number(row.posts)])} />`}>
+    <${Bars} rows=${lists[name].data ?? []} label=${label} value=${(row) => row.posts} href=${href} /><//>`;
+  return html`<div class="top"><h1 tabindex="-1">#${tag}</h1><${Link} class="chip" href=${`/compare?${new URLSearchParams({ tags: tag })}`}>+ ${t('compare')}<//>
+      <div class="controls"><${Periods} /><a class="chip" href=${path('timeline') + '&format=parquet'} download>${t('export')}</a></div></div>
+    <${Heard} meta=${meta} />
+    ${(query.get('type') || query.get('lang')) && html`<p>${query.get('type') && html`<${Link} class="chip" href=${address({ type: null })}>${t(query.get('type'))} ✕<//>`} ${query.get('lang') && html`<${Link} class="chip" href=${address({ lang: null })}>${languageName(query.get('lang'))} ✕<//>`}</p>`}
+    <div class="tiles">
+      <${Tile} label=${t('posts')} value=${told ? least + number(told.posts) : '…'} under=${told && change(told.posts, told.before.posts)} />
+      <${Tile} label=${t('authors')} value=${told ? least + number(told.authors) : '…'} under=${told && change(told.authors, told.before.authors)} />
+      <${Tile} label=${t('now')} value=${told ? `${number(told.per_minute)} /min` : '…'} under=${told?.last_at && `${t('last_post')} ${when(told.last_at)}`} />
+      <${Tile} label=${t('originals')} value=${told ? percent(told.posts ? told.originals / told.posts : null) : '…'} under=${told && told.posts > 0 && `${t('reposts')} ${percent(told.reposts / told.posts)}`} />
+      <${Tile} label=${t('audience', { network: audience ? networkName(audience.network) : '' })} value=${audience ? range(audience.least, audience.most) : '–'} under=${t('not_views')} />
+    </div>
+    <div class="grid">
+    <${Card} title=${t('posts_per', { step: t(line.data?.granularity ?? 'hour') })} sub=${t('drag', { zone: line.meta?.timezone ?? '' })} answer=${line} path=${path('timeline', { g: step })} table=${line.data && timelineTable(line.data)}>
+      <div class="segment" role="group" aria-label=${t('step')}>${['minute', 'hour', 'day'].map((one) => html`<button aria-pressed=${(step ?? line.data?.granularity) === one} onClick=${() => go(address({ g: one }))}>${t(one)}</button>`)}</div>
+      ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
+    ${list('authors', t('top_authors'), t('by_posts'), (row) => row.username ? '@' + row.username : row.author_id)}
+    ${list('domains', t('top_domains'), t('links_in_posts'), (row) => row.domain)}
+    ${list('languages', t('languages'), t('x_detects'), (row) => languageName(row.language), (row) => address({ lang: row.language ?? 'und' }))}
+    <${Card} title=${t('week')} sub=${t('week_sub')} span=6 answer=${heat} path=${path('heatmap')} table=${heat.data && html`<${Table} caption=${t('week')} heads=${[t('day'), ...[...Array(24).keys()].map((hour) => '>' + hour)]} rows=${weekdays().map((name, day) => [name, ...heat.data.slice(day * 24, day * 24 + 24).map((cell) => cell.mean == null ? '×' : number(cell.mean))])} />`}>
+      ${heat.data && html`<${Heat} cells=${heat.data} />`}<//>
+    <${Card} title=${t('together')} sub=${t('together_sub', { tag, n: number(pairs.meta?.posts ?? 0), method: pairs.data?.method ?? '' })} span=6 answer=${pairs} path=${path('cooccurrence')} table=${pairs.data && html`<${Table} caption=${t('together')} heads=${['hashtag', 'hashtag', '>' + t('posts'), '>NPMI', '>G²']} rows=${pairs.data.rows.map((row) => ['#' + row.one, '#' + row.other, number(row.together), number(row.npmi), number(row.g2)])} />`}>
+      ${pairs.data && (pairs.data.nodes.length ? html`<${Network} nodes=${pairs.data.nodes} edges=${pairs.data.edges} /><a href=${path('cooccurrence') + '&format=gexf'} download>GEXF</a>` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
+    ${list('types', t('types'), '', (row) => t(row.type), (row) => address({ type: row.type }))}
+    ${list('apps', t('apps'), t('apps_sub'), (row) => row.client ?? t('unknown'))}
+    <${Card} title=${t('newcomers')} sub=${t('newcomers_sub')} span=4 answer=${fresh} path=${path('newcomers')}>
+      <${Table} caption=${t('newcomers')} heads=${[t('time'), '>' + t('new_authors'), '>' + t('returning')]} rows=${(fresh.data ?? []).slice(-8).map((row) => [when(row.at), number(row.new_authors), number(row.returning_authors)])} /><//>
+    <${Card} title=${t('top_posts')} span=6 answer=${best} path=${path('top-posts')}><${Posts} full=${full} rows=${(best.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
+    <${Card} title=${t('newest')} span=6 answer=${posts} path=${`/api/v1/posts?${filters({ tag })}`}><${Posts} full=${full} rows=${(posts.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
+    <${Card} title=${t('identical')} sub=${t('identical_sub')} answer=${same} path=${path('duplicates')}><${Table} caption=${t('identical')} heads=${[t('text'), '>' + t('posts'), '>' + t('authors')]} rows=${(same.data ?? []).map((row) => [row.text ?? t('needs_token'), number(row.posts), number(row.authors)])} /><//>
+    </div>`;
+}
