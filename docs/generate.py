@@ -26,7 +26,19 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from bemtevi import metrics
-from bemtevi.cli import answers, budget, collect, demonstrate, doctor, serve, simulator, track, warehouse  # noqa: F401  they register commands
+from bemtevi.cli import (  # noqa: F401  they register commands
+    answers,
+    budget,
+    collect,
+    demonstrate,
+    doctor,
+    gaps,
+    search,
+    serve,
+    simulator,
+    track,
+    warehouse,
+)
 from bemtevi.cli.app import InterruptedByPersonError, app
 from bemtevi.errors import BemteviError
 from bemtevi.lake.definition import TableDefinition

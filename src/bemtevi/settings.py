@@ -95,6 +95,15 @@ class Settings(BaseSettings):
     author_key: SecretStr | None = Field(
         None, description="Key with which author ids are made pseudonyms in answers without the token."
     )
+    fill_gaps: bool = Field(
+        True, description="Whether `listen` fills gaps by search; the posts cost as others do."
+    )
+    fill_delay_seconds: float = Field(
+        60.0, ge=0, description="Seconds after a gap before it is filled: search needs time to find posts."
+    )
+    search_archive: bool = Field(
+        False, description="Whether gaps are filled from the full archive, not only from the last 7 days."
+    )
     batch_bytes: int = Field(
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )

@@ -22,6 +22,7 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TrackedRule, change_rules, rule_tag
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.x import X
+from bemtevi.listen.x_search import XSearch
 from bemtevi.settings import load_settings
 from bemtevi.simulate import RunningX, Simulation, read_record, running_x
 
@@ -46,6 +47,7 @@ class Listening:
         *rules: str,
         token: str = "any",  # noqa: S107
         silence_seconds: float = 22.0,
+        search: bool = False,
         **settings: object,
     ) -> None:
         self.settings = load_settings(
@@ -60,7 +62,9 @@ class Listening:
         self.lake = Lake.of(self.settings)
         self.follow(*rules)
         self.network = X(token, url, silence_seconds=silence_seconds)
-        self.listener = Listener(self.settings, self.lake, self.network)
+        self.listener = Listener(
+            self.settings, self.lake, self.network, search=XSearch(token, url) if search else None
+        )
         self.whole: bool | None = None
         self.failure: BaseException | None = None
         self._stop = threading.Event()

@@ -18,7 +18,7 @@ from bemtevi.cli.app import app, lake_of, out, told
 from bemtevi.cli.times import moment
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
-from bemtevi.serve import questions, terminal
+from bemtevi.serve import coverage, questions, terminal
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.export import FORMATS, write_file
 from bemtevi.serve.questions import HashtagAnswer, Period
@@ -100,19 +100,28 @@ def hashtag(
         tag = questions.find_hashtag(catalog, name)
         period = _period(catalog, tag, settings, since, until)
         answer = questions.about_hashtag(catalog, tag, period, limit)
+    complete = coverage.hashtag_completeness(lake, tag, period.since, period.until, datetime.now(UTC))
     if as_json:
-        plain = {**answer.plain(), "timezone": settings.timezone}
+        plain = {
+            **answer.plain(),
+            "timezone": settings.timezone,
+            "completeness": None if complete is None else coverage.plain(complete),
+        }
         sys.stdout.buffer.write(msgspec.json.encode(plain) + b"\n")
         return
-    show_hashtag(out(), answer, settings)
+    show_hashtag(out(), answer, settings, coverage.sentence(complete))
 
 
-def show_hashtag(console: Console, answer: HashtagAnswer, settings: Settings) -> None:
-    """The answer about a hashtag on a terminal."""
+def show_hashtag(
+    console: Console, answer: HashtagAnswer, settings: Settings, complete: str | None = None
+) -> None:
+    """The answer about a hashtag on a terminal; `complete` is how complete the period is."""
     summary = answer.summary
     since, until = (at.astimezone(settings.zone) for at in (answer.period.since, answer.period.until))
     console.print(Text(f"#{terminal.plain(answer.hashtag)}", style="bold"))
     console.print(f"{since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} ({settings.timezone})", style="dim")
+    if complete is not None:
+        console.print(complete[0].upper() + complete[1:], style="dim", soft_wrap=True)
     if summary["posts"] == 0:
         console.print("No collected post in this period; leave --since away to see all.")
         return

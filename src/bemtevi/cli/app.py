@@ -34,8 +34,8 @@ DISK_ERRORS = (
 
 
 COMMANDS = (
-    *("demo", "track", "listen", "import", "consolidate", "run", "serve"),
-    *("hashtag", "top", "query", "budget", "doctor", "simulate"),
+    *("demo", "track", "listen", "search", "import", "consolidate", "run", "serve"),
+    *("hashtag", "top", "query", "gaps", "budget", "doctor", "simulate"),
 )
 
 
@@ -218,6 +218,8 @@ def _load(arguments: list[str]) -> None:
             budget,
             demonstrate,
             doctor,
+            gaps,
+            search,
             serve,
             simulator,
             track,

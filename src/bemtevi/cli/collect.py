@@ -27,6 +27,7 @@ from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.network import Network
 from bemtevi.listen.x import X
+from bemtevi.listen.x_search import XSearch
 from bemtevi.listen.x_usage import Asking
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
@@ -152,7 +153,7 @@ def sentence(report: Report) -> str:
 def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
     """Listen to X until told to stop, and say how it ended."""
     network = network_of(settings)
-    listener = Listener(settings, lake, network, budget=guard_of(settings, lake))
+    listener = Listener(settings, lake, network, budget=guard_of(settings, lake), search=search_of(settings))
     started = time.monotonic()
     whole = listener.run(stop)
     count = listener.writer.count
@@ -187,6 +188,12 @@ def network_of(settings: Settings) -> Network:
         longest_rule=settings.x_rule_length,
         most_rules=settings.x_rule_cap,
     )
+
+
+def search_of(settings: Settings, *, archive: bool | None = None) -> XSearch:
+    """X's search with the token of the settings. Raises MissingCredentialError without one."""
+    archive = settings.search_archive if archive is None else archive
+    return XSearch(token_of(settings), settings.x_api_url, archive=archive)
 
 
 def token_of(settings: Settings) -> str:

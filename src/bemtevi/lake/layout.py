@@ -81,6 +81,10 @@ class JournalLayout:
         """The last sign of life: until when nothing is missing."""
         return self.folder / "alive.json"
 
+    def asking(self, name: str) -> Path:
+        """The file of how far a search has come."""
+        return self.folder / f"asking-{name}.json"
+
     def segment(self, number: int) -> Path:
         """The file of one segment; zero-padded so that a listing is in order."""
         return self.folder / f"{number:012d}{SEGMENT_SUFFIX}"

@@ -18,7 +18,9 @@ from bemtevi import metrics
 from bemtevi.lake.gap import Cause
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
+from bemtevi.listen.asking import Search
 from bemtevi.listen.budget_guard import BudgetGuard
+from bemtevi.listen.fill import Filler
 from bemtevi.listen.follow import Following
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.ledger import Ledger
@@ -49,7 +51,9 @@ class Listener:
         network: Network,
         guards: Sequence[Guard] = (),
         budget: BudgetGuard | None = None,
+        search: Search | None = None,
     ) -> None:
+        """`guards` may hold it back; `search` fills its gaps, if the settings want it."""
         self._lake = lake
         self._network = network
         uri = lake.layout.table(1, "")
@@ -78,6 +82,15 @@ class Listener:
             silence_seconds=settings.silence_seconds,
             guards=(self._disk_guard, self._budget_guard, *guards),
         )
+        self._filler = None
+        if search is not None and settings.fill_gaps:
+            self._filler = Filler(
+                settings,
+                lake,
+                network.name,
+                search,
+                may_read=lambda: all(guard() is None for guard in (self._budget_guard, *guards)),
+            )
         self._failure: Exception | None = None
         metrics.watch_journal(network.name, lambda: map(layout.segment, layout.segments()), time.time)
         metrics.watch_disk("journal", settings.journal)
@@ -157,6 +170,11 @@ class Listener:
             self._following.sync()
             watching = threading.Thread(target=self._following.watch, args=(stop,), name="rules", daemon=True)
             watching.start()
+            if self._filler is not None:
+                filling = threading.Thread(
+                    target=self._filler.keep_filling, args=(stop,), name="filler", daemon=True
+                )
+                filling.start()
             self._supervisor.run(stop)
         except Exception as error:  # noqa: BLE001  a thread that ended unseen would be deaf for good
             if not stop.is_set():

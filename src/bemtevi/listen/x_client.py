@@ -73,6 +73,8 @@ class Answer:
     limit: RateLimit
     at: datetime | None
     """X's clock when it answered, to the second."""
+    content: bytes = b""
+    """The body, byte for byte."""
 
 
 class XRefusalError(NetworkError):
@@ -152,7 +154,7 @@ class XClient:
                 f"What answers at {self.api_url} does not speak X (no JSON object at {path}): check "
                 "BEMTEVI_X_API_URL."
             )
-        return Answer(decoded, limit, _clock(headers.get("Date", "")))
+        return Answer(decoded, limit, _clock(headers.get("Date", "")), content)
 
 
 class _Bearer(AuthBase):

@@ -62,11 +62,11 @@ def refusals(rule: str, longest: int) -> list[str]:
     if not rule.strip():
         return ["it is empty"]
     found = [f"it has {len(rule)} characters, and {longest} are allowed"] if len(rule) > longest else []
-    tokens = list(_tokens(rule))
-    if any(token.kind == "open" for token in tokens):
+    pieces = list(tokens(rule))
+    if any(token.kind == "open" for token in pieces):
         return [*found, "a quotation mark is not closed"]
-    found += _of_groups(tokens)
-    terms = [token for token in tokens if token.is_term]
+    found += _of_groups(pieces)
+    terms = [token for token in pieces if token.is_term]
     for term in terms:
         found += _of_term(term)
     if terms and not any(not term.negated and term.operator not in NEEDS_ANOTHER for term in terms):
@@ -87,7 +87,7 @@ def doubts(rule: str) -> list[str]:
         found.append("a dash stands where a minus (-) may be meant")
     alternatives: list[list[Token]] = [[]]
     depth = 0
-    for token in _tokens(rule):
+    for token in tokens(rule):
         depth += (token.kind == "group") - (token.kind == "end")
         if depth == 0 and token.kind == "word" and token.text == "OR":
             alternatives.append([])
@@ -103,7 +103,7 @@ def doubts(rule: str) -> list[str]:
 
 def share(rule: str) -> int:
     """The percent of its matches that a rule asks for: the smallest of its `sample:`, 100 without one."""
-    values = [token.value for token in _tokens(rule) if token.is_term and token.operator == "sample"]
+    values = [token.value for token in tokens(rule) if token.is_term and token.operator == "sample"]
     return min([int(value) for value in values if value.isascii() and value.isdigit()], default=100)
 
 
@@ -111,12 +111,13 @@ def sampled(rule: str, percent: int, longest: int) -> str:
     """The rule for `percent` of its matches. As it is if it has a share of its own, or would be too long."""
     if percent >= 100 or share(rule) < 100:
         return rule
-    joined = any(token.kind == "word" and token.text == "OR" for token in _tokens(rule))
+    joined = any(token.kind == "word" and token.text == "OR" for token in tokens(rule))
     narrowed = f"({rule}) sample:{percent}" if joined else f"{rule} sample:{percent}"
     return narrowed if len(narrowed) <= longest else rule
 
 
-def _tokens(rule: str) -> Iterator[Token]:
+def tokens(rule: str) -> Iterator[Token]:
+    """The pieces of a rule, in order; what cannot be one ends it."""
     position = 0
     while found := TOKEN.match(rule, position):
         position = found.end()
@@ -124,12 +125,12 @@ def _tokens(rule: str) -> Iterator[Token]:
         yield Token(kind, found[kind])
 
 
-def _of_groups(tokens: list[Token]) -> list[str]:
+def _of_groups(pieces: list[Token]) -> list[str]:
     """What is wrong with parentheses and OR."""
     found = []
     depth = 0
     before = Token("group", "(")
-    for token in tokens:
+    for token in pieces:
         if token.kind == "group":
             depth += 1
             if token.negated:

@@ -1,0 +1,79 @@
+"""How complete an answer about a hashtag is: which rules asked for it, and what the gap ledger says of them.
+
+Owns the choice of the rules. Leaves the arithmetic to `lake.coverage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from bemtevi.lake.coverage import Completeness, completeness
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.local_ledger import known_gaps
+from bemtevi.lake.track import TrackedRule, read_rules
+from bemtevi.warehouse.hashtag import extract, fold
+
+NOT_BEFORE = ("-#", "-＃")
+
+
+def rules_about(rules: Iterable[TrackedRule], hashtag: str) -> list[TrackedRule]:
+    """The rules that ask for a hashtag (folded) by its name, alone or with others."""
+    return [rule for rule in rules if hashtag in map(fold, extract(_wanted(rule.value)))]
+
+
+def hashtag_completeness(
+    lake: Lake, hashtag: str, since: datetime, until: datetime, now: datetime
+) -> Completeness | None:
+    """How complete [since, until) is for a hashtag (folded); None if no rule asks for it by its name.
+
+    Raises StorageError if the lake cannot be read.
+    """
+    rules = rules_about(read_rules(lake, removed=True), hashtag)
+    if not rules:
+        return None
+    until = min(until, now)
+    return completeness(rules, known_gaps(lake, now, since=since, until=until), since, until)
+
+
+def plain(answer: Completeness) -> dict[str, Any]:
+    """For a program: seconds, the share (0 to 1), the number of gaps, posts expected and stored in them."""
+    return {
+        "tracked_seconds": answer.tracked_seconds,
+        "listened_seconds": answer.listened_seconds,
+        "filled_seconds": answer.filled_seconds,
+        "missing_seconds": answer.missing_seconds,
+        "share": answer.share,
+        "gaps": len(answer.gaps),
+        "expected": answer.expected,
+        "stored": answer.stored,
+    }
+
+
+def length(seconds: float) -> str:
+    """A time span for a person."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * 3_600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h" if seconds < 2 * 86_400 else f"{seconds / 86_400:.1f} days"
+
+
+def sentence(answer: Completeness | None) -> str:
+    """In one short line; shares are of the time in which it was followed."""
+    if answer is None:
+        return "completeness unknown: no rule names this hashtag"
+    if answer.share is None:
+        return "not followed then: the posts came by another way"
+    parts = [f"listened {answer.listened_seconds / answer.tracked_seconds:.1%}"]
+    if answer.filled_seconds:
+        parts.append(f"filled {answer.filled_seconds / answer.tracked_seconds:.1%}")
+    if answer.missing_seconds:
+        parts.append(f"missing {length(answer.missing_seconds)}")
+    return ", ".join(parts)
+
+
+def _wanted(rule: str) -> str:
+    """A rule without the hashtags that it excludes."""
+    return " ".join(part for part in rule.replace("(", " ").split() if not part.startswith(NOT_BEFORE))
