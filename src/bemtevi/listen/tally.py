@@ -17,7 +17,8 @@ from bemtevi import metrics
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.listen.message import Count, Shaped
 
-PAYLOAD = RAW.schema.get_field_index("payload")
+KEPT = ["received_date", "kind", "key"]
+"""What is kept of each row: it stays in memory until the commit."""
 
 
 class Tally:
@@ -53,7 +54,7 @@ class Tally:
             metrics.quarantined(network, path, messages)
 
     def segments(self) -> Iterator[tuple[int, Shaped]]:
-        """Each segment with its rows; the payload is null but for pages."""
+        """Each segment with the columns `KEPT` of its rows, and the payload of pages."""
         for number, (tables, count) in self._kept.items():
             yield number, Shaped(pa.concat_tables(tables), QUARANTINE.schema.empty_table(), count)
 
@@ -62,4 +63,4 @@ def _without_posts(rows: pa.Table) -> pa.Table:
     pages = pc.equal(rows["kind"], "page")
     nothing = pa.nulls(rows.num_rows, pa.string())
     payload = pc.if_else(pages, rows["payload"], nothing) if pc.any(pages).as_py() else nothing
-    return rows.set_column(PAYLOAD, RAW.schema.field(PAYLOAD), payload)
+    return rows.select(KEPT).append_column(RAW.schema.field("payload"), payload)
