@@ -186,7 +186,8 @@ def _parameters(command: Any) -> Iterator[str]:
             names = f"`{parameter.name.upper()}`"
         else:
             value = "" if parameter.is_flag else " " + parameter.name.upper()
-            names = ", ".join(f"`{option}{value}`" for option in parameter.opts)
+            options = (*parameter.opts, *parameter.secondary_opts)
+            names = ", ".join(f"`{option}{value}`" for option in options)
         default = parameter.default
         shown = (
             "required"

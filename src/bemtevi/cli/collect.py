@@ -63,17 +63,21 @@ def run(
     every: Annotated[str, typer.Option(help="How often to consolidate.")] = "60m",
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
     metrics_port: MetricsPort = None,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Show the dashboard too.")] = True,
+    port: Annotated[int, typer.Option(help="Port of the dashboard; 0 takes a free one.", min=0)] = 8642,
 ) -> None:
-    """Listen and consolidate in one process, until Ctrl-C."""
+    """Listen, consolidate and show the dashboard in one process, until Ctrl-C."""
     settings, lake = lake_of(context, metrics_port=metrics_port)
     pause = interval(every)
     with stop_on_signal(seconds) as stop, metrics_served(settings):
         network_of(settings)  # before anything is begun
         # here, since `listen` does without the engine
+        from bemtevi.cli.serve import served_if_possible
         from bemtevi.cli.warehouse import CUT_SHORT_SECONDS, consolidate_regularly
 
-        work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
-        listen_until(settings, lake, stop)
+        with served_if_possible(settings, lake, port, wanted=serve):
+            work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
+            listen_until(settings, lake, stop)
         work.finish(CUT_SHORT_SECONDS)
 
 

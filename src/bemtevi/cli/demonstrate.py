@@ -151,6 +151,7 @@ def _next(console: Console, folder: Path) -> None:
         f"""
 What to type next (the lake is in {folder}/lake, every table is Parquet that any tool opens):
   export BEMTEVI_LAKE={folder}/lake
+  bemtevi serve                      (the dashboard, at http://127.0.0.1:8642)
   bemtevi hashtag vacinação
   bemtevi query "select lang, count(*) as tweets from fact_tweet group by lang order by tweets desc"
   bemtevi query "select * from fact_tweet" --output tweets.parquet

@@ -5,18 +5,20 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from typing import Annotated, Any
 
+import structlog
 import typer
 
 from bemtevi.cli.app import app, lake_of, told
 from bemtevi.cli.background import Background
-from bemtevi.errors import MissingCredentialError, UsageError
+from bemtevi.errors import BemteviError, MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.settings import Settings
 
+log = structlog.get_logger()
 NEEDS_EXTRA = "The server needs the extra 'serve': pip install 'bemtevi[serve]'."
 SQL_MEMORY = "256MB"
 PORT = 8642
@@ -86,6 +88,19 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
             server.should_exit = True
             work.finish(5.0)
             listening.close()
+
+
+@contextmanager
+def served_if_possible(settings: Settings, lake: Lake, port: int, *, wanted: bool) -> Iterator[None]:
+    """The same on this machine, beside other work, which goes on where the server cannot be had."""
+    with ExitStack() as stack:
+        if wanted:
+            try:
+                url = stack.enter_context(served(settings, lake, "127.0.0.1", port))
+                log.info("serve.serving", url=url)
+            except BemteviError as error:
+                log.warning("serve.not_serving", error=str(error))
+        yield
 
 
 def _Server(config: Any) -> Any:  # noqa: N802  it stands for a class that is imported late
