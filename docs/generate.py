@@ -33,6 +33,7 @@ from bemtevi.cli import (  # noqa: F401  they register commands
     demonstrate,
     doctor,
     gaps,
+    maintain,
     search,
     serve,
     simulator,

@@ -108,6 +108,23 @@ class Settings(BaseSettings):
         64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
     )
 
+    retention_versions_hours: int = Field(
+        6,
+        ge=1,
+        le=168,
+        description="Hours that files stay after they left a table: for who still reads them.",
+    )
+    retention_raw_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days that messages of layer 1 are kept, by date received; for ever if not set.",
+    )
+    retention_facts_days: int | None = Field(
+        None,
+        ge=1,
+        description="Days that posts and their aggregates are kept, by date created; for ever if not set.",
+    )
+
     @field_validator("timezone")
     @classmethod
     def known_timezone(cls, value: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from deltalake import DeltaTable
 from tests.support import new_lake, put
 
-from bemtevi.errors import StorageError
+from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.append import Appender
 from bemtevi.lake.raw import FILES_BY, RAW
 from bemtevi.lake.table import Table
@@ -146,7 +146,7 @@ def test_merging_changes_nothing_that_is_said(table: Table) -> None:
     assert commit.files == [], "a merge brings nothing new"
     append(appender, 20, rows(60, 1))
     assert appender.transaction("listener") == 20
-    with pytest.raises(StorageError):
+    with pytest.raises(ConflictError):
         appender.merge(paths)  # somebody else has merged them
 
 

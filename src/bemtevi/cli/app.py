@@ -35,7 +35,7 @@ DISK_ERRORS = (
 
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "run", "serve"),
-    *("hashtag", "top", "query", "gaps", "budget", "doctor", "simulate"),
+    *("hashtag", "top", "query", "gaps", "budget", "maintain", "doctor", "simulate"),
 )
 
 
@@ -219,6 +219,7 @@ def _load(arguments: list[str]) -> None:
             demonstrate,
             doctor,
             gaps,
+            maintain,
             search,
             serve,
             simulator,

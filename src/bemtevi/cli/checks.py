@@ -29,7 +29,7 @@ from bemtevi.listen.x_client import Answer, XClient
 from bemtevi.serve.terminal import number, plain
 from bemtevi.settings import Settings
 from bemtevi.warehouse.model import load_models
-from bemtevi.warehouse.run import RUN, last_run
+from bemtevi.warehouse.run import RUN, last_consolidation
 
 Grade = Literal["good", "note", "warning", "broken"]
 
@@ -273,7 +273,7 @@ def consolidation(lake: Lake, now: datetime) -> Iterator[Check]:
     raw = lake.table(RAW).version()
     if raw < 0:
         return
-    run = last_run(lake)
+    run = last_consolidation(lake)
     if run is None:
         yield Check("tables", "warning", "layer 1 has posts, layer 2 has none", "bemtevi consolidate")
         return

@@ -27,6 +27,8 @@ log = structlog.get_logger()
 HOUR = timedelta(hours=1)
 CUT_SHORT_SECONDS = 0.3
 """Who stops waits so long for a run to end; one that is cut short leaves no trace."""
+PATIENCE_SECONDS = 60.0
+"""Maintenance gives the lock away more often than that."""
 
 
 @app.command()
@@ -83,11 +85,17 @@ def hours(start: datetime, end: datetime) -> tuple[datetime, datetime]:
 
 
 def consolidate_once(
-    settings: Settings, lake: Lake, period: tuple[datetime, datetime] | None = None
+    settings: Settings,
+    lake: Lake,
+    period: tuple[datetime, datetime] | None = None,
+    patience: float = 0,
 ) -> list[Run]:
-    """Consolidate what is new, or a period again after what is new; the runs that changed something."""
+    """Consolidate what is new, or a period again after what is new; the runs that changed something.
+
+    `patience`: seconds to wait for who is consolidating or maintaining the lake.
+    """
     with open_engine(settings, lake) as engine:
-        work = Consolidation(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC))
+        work = Consolidation(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC), patience)
         runs = list(work.run_new())
         if period is not None:
             runs += list(work.run_period(*period))
@@ -101,7 +109,7 @@ def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop
     """
     while True:
         try:
-            for run in consolidate_once(settings, lake):
+            for run in consolidate_once(settings, lake, patience=PATIENCE_SECONDS):
                 log.info(
                     "consolidate.done", run=run.number, posts=run.posts_after, seconds=round(run.seconds, 2)
                 )

@@ -21,7 +21,7 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.transaction import AddAction, RemoveAction
 
 from bemtevi import crashpoint
-from bemtevi.errors import StorageError
+from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.parquet_file import ParquetFile
 from bemtevi.lake.table import Table
 
@@ -71,11 +71,15 @@ class Appender:
     def merge(self, paths: Sequence[str]) -> None:
         """Put the rows of some files of one partition and hour into one; the table says what it said.
 
-        The old files stay on the disk for those who read an earlier version.
+        The old files stay on the disk for those who read an earlier version. The library does not see it when
+        somebody else puts the same files together at the same time: whoever calls holds the lock of merging.
+        Raises ConflictError if somebody did so before.
         """
+        with self.table.told():
+            self._open().update_incremental()
         sizes = dict(self._sizes(paths))
         if len(sizes) != len(paths):
-            raise StorageError(f"The table {self.table.uri} no longer has the files that were to be merged.")
+            raise ConflictError(f"The table {self.table.uri} no longer has the files that were to be merged.")
         addition = self.begin()
         try:
             for path in paths:

@@ -17,6 +17,13 @@ from bemtevi.lake.layout import Layout
 from bemtevi.lake.table import ZONE_PROPERTY, Table
 from bemtevi.settings import Settings
 
+LOCK = "consolidate"
+"""The lock of whoever changes layer 2."""
+LOCKED_FOR = "consolidating or maintaining this lake"
+MERGE_LOCK = "merge"
+"""The lock of whoever puts files of `raw` together: two at once would double the rows."""
+MERGE_LOCKED_FOR = "putting files of layer 1 together"
+
 
 @dataclass(frozen=True)
 class Lake:
@@ -59,10 +66,10 @@ class Lake:
         return FileLock(path, thread_local=False)
 
 
-def acquire(lock: FileLock, what: str) -> FileLock:
-    """Take the lock now or say who is in the way. Use as a context manager."""
+def acquire(lock: FileLock, what: str, patience: float = 0) -> FileLock:
+    """Take the lock, within so many seconds, or say who is in the way. Use as a context manager."""
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         raise ConflictError(f"Another process is already {what} ({lock.lock_file} is held).") from None
     return lock

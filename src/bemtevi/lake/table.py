@@ -37,6 +37,12 @@ from bemtevi.lake.layout import LAKE_VERSION
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
 COMPRESSION_LEVEL = 3
+LOG_PROPERTIES = {
+    # the library would shorten the log in the middle of a run, and a version that readers still open would be
+    # lost; maintenance does it when it is safe, and decides itself what is old
+    "delta.enableExpiredLogCleanup": "false",
+    "delta.logRetentionDuration": "interval 1 hours",
+}
 PAGE_BYTES = 8 * 1024 * 1024  # a page is the unit of compression: large pages of text save a tenth
 RAW_ROW_GROUP_ROWS = 20_000  # 2.5 kB a message: 50 MB a row group bounds a reader's memory
 
@@ -244,6 +250,7 @@ class Table:
                     # what people wrote must not stand in the log, where no erasure reaches it
                     "delta.dataSkippingStatsColumns": ",".join(self.definition.statistics_columns),
                     VERSION_PROPERTY: str(LAKE_VERSION),
+                    **LOG_PROPERTIES,
                     **self.definition.properties,
                     **self._properties,
                 },

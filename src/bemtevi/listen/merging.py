@@ -7,13 +7,16 @@ those of an hour when it is over. No file ever spans two received hours. Leaves 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from itertools import groupby
 
 import structlog
+from filelock import FileLock
 
 from bemtevi.errors import ConflictError
 from bemtevi.lake.append import MERGED_BYTES, SMALL_BYTES, Addition, Appender
+from bemtevi.lake.lake import MERGE_LOCKED_FOR, acquire
 
 log = structlog.get_logger()
 
@@ -28,10 +31,14 @@ Key = tuple[str, ...]
 
 
 class Merging:
-    """Merges what one appender adds, one merge at a time. `clock`: seconds since 1970."""
+    """Merges what one appender adds, one merge at a time.
 
-    def __init__(self, appender: Appender, clock: Callable[[], float]) -> None:
+    `clock`: seconds since 1970. `lock`: held while files are put together, by whoever does it.
+    """
+
+    def __init__(self, appender: Appender, clock: Callable[[], float], lock: FileLock | None = None) -> None:
         self._appender = appender
+        self._lock = lock
         self._clock = clock
         self._new: dict[Key, dict[str, int]] = {}
         """Path and bytes of the files added to each hour and not merged yet."""
@@ -58,16 +65,22 @@ class Merging:
             self._new.clear()
         try:
             if self._waiting:
-                self._appender.merge(self._waiting.pop())
+                with self._alone():
+                    self._appender.merge(self._waiting.pop())
                 return
             for key, files in self._new.items():
                 if len(files) >= FEW_FILES:
-                    del self._new[key]
-                    if sum(files.values()) < SMALL_BYTES:
-                        self._appender.merge(list(files))
+                    with self._alone():
+                        del self._new[key]
+                        if sum(files.values()) < SMALL_BYTES:
+                            self._appender.merge(list(files))
                     return
         except ConflictError as error:
             log.info("writer.merge_put_off", reason=str(error))
+
+    def _alone(self) -> AbstractContextManager[object]:
+        """Raises ConflictError if maintenance is at it."""
+        return nullcontext() if self._lock is None else acquire(self._lock, MERGE_LOCKED_FOR)
 
 
 def bins(files: Sequence[tuple[Key, str, int]], before: datetime) -> list[list[str]]:

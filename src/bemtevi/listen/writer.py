@@ -19,7 +19,7 @@ import structlog
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, CorruptionError, StorageError
 from bemtevi.lake.append import Appender
-from bemtevi.lake.lake import Lake
+from bemtevi.lake.lake import MERGE_LOCK, Lake
 from bemtevi.lake.raw import FILES_BY, QUARANTINE, RAW
 from bemtevi.listen import message, segment
 from bemtevi.listen.dialects import EnvelopeReader
@@ -61,7 +61,7 @@ class Writer:
         self._quarantine = Appender(self.lake.table(QUARANTINE), FILES_BY)
         self._committed: int | None = None
         """The last segment that layer 1 has; None if that must be asked."""
-        self._merging = Merging(self._raw, time.time)
+        self._merging = Merging(self._raw, time.time, self.lake.lock(MERGE_LOCK))
         self._thread = threading.Thread(target=self._loop, name="writer", daemon=True)
 
     def start(self) -> None:

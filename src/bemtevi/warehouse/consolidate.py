@@ -10,7 +10,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,11 +17,11 @@ import pyarrow as pa
 
 from bemtevi import __version__
 from bemtevi.errors import CorruptionError
-from bemtevi.lake.lake import Lake, acquire
+from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.model import WHOLE_PREFIX, Model, Scope, load_models
-from bemtevi.warehouse.run import Run, commit_run, last_run
+from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
 FACT = "fact_post"
 
@@ -37,11 +36,15 @@ Clock = Callable[[], datetime]
 class Consolidation:
     """Consolidates one lake with one engine. Holds the lake's lock while it is open."""
 
-    def __init__(self, lake: Lake, engine: Engine, batch_bytes: int, clock: Clock) -> None:
+    def __init__(
+        self, lake: Lake, engine: Engine, batch_bytes: int, clock: Clock, patience: float = 0
+    ) -> None:
+        """`patience`: seconds to wait for who holds the lock."""
         self._lake = lake
         self._engine = engine
         self._batch_bytes = batch_bytes
         self._clock = clock
+        self._patience = patience
         self._models = load_models()
 
     def run_new(self) -> Iterator[Run]:
@@ -49,9 +52,9 @@ class Consolidation:
 
         Raises CorruptionError if a check fails: the old content stays.
         """
-        with acquire(self._lake.lock("consolidate"), "consolidating this lake"):
+        with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             self._check_zone()
-            last = self._restored()
+            last = restored(self._lake, self._models)
             raw = self._lake.table(RAW)
             upto = raw.version()
             done = -1 if last is None else last.raw_version
@@ -61,11 +64,12 @@ class Consolidation:
 
     def run_period(self, start: datetime, end: datetime) -> Iterator[Run]:
         """Make the hours of [start, end) again from all of layer 1 that is consolidated so far."""
-        with acquire(self._lake.lock("consolidate"), "consolidating this lake"):
+        with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             self._check_zone()
-            last = self._restored()
+            last = restored(self._lake, self._models)
             if last is None:
                 return
+            refuse_removed(self._lake, start)
             first, second = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
             # a page has no time of its own: its posts are told apart after staging
             where = f"event_at is null or (event_at >= {first} and event_at < {second})"
@@ -75,28 +79,6 @@ class Consolidation:
     def _check_zone(self) -> None:
         for model in self._models:
             self._lake.check_zone(model.definition)
-
-    def _restored(self) -> Run | None:
-        """The last run, with every table brought back to it: a run that was killed leaves no trace."""
-        last = last_run(self._lake)
-        if last is None:
-            for model in self._models:
-                table = self._lake.table(model.definition)
-                if table.version() > 0:
-                    table.restore(0)
-            return None
-        for model in self._models:
-            table = self._lake.table(model.definition)
-            known = last.table_versions.get(model.name, 0)
-            if table.version() > known:
-                table.restore(known)
-                # the restored version is the same content under a new number
-                last = replace(
-                    last,
-                    versions=[entry for entry in last.versions if entry["table"] != model.name]
-                    + [{"table": model.name, "version": table.version()}],
-                )
-        return last
 
     def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
         """Files of raw and the version they end at, in batches of bounded bytes."""

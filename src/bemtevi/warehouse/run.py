@@ -6,13 +6,19 @@ was read and the version of every table that belongs together. Readers open the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, date, datetime, time
 
 import pyarrow as pa
 
+from bemtevi.errors import UsageError
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
 from bemtevi.lake.lake import Lake
+from bemtevi.warehouse.model import Model
+
+MAINTENANCE = "maintenance"
+"""The kind of a run that changes files but no row of what is kept."""
 
 VERSIONS = pa.list_(pa.struct([("table", pa.string()), ("version", pa.int64())]))
 
@@ -23,7 +29,12 @@ RUN = TableDefinition(
     key=("number",),
     columns=(
         Column("number", pa.int64(), "Counted from 1; the last one is what readers see."),
-        Column("kind", pa.string(), "incremental: what was new; period: the hours of --from and --to again."),
+        Column(
+            "kind",
+            pa.string(),
+            "incremental: what was new; period: the hours of --from and --to again; maintenance: files "
+            "rewritten, or removed by age.",
+        ),
         Column("started_at", TIMESTAMP, "When it began."),
         Column("finished_at", TIMESTAMP, "When it was committed."),
         Column("engine", pa.string(), "Engine that ran it."),
@@ -38,6 +49,16 @@ RUN = TableDefinition(
         Column("quarantined", pa.int64(), "Messages that should hold a post and gave none."),
         Column("hours", pa.int64(), "UTC hours that were replaced."),
         Column("versions", VERSIONS, "Version of each table that belongs to this run."),
+        Column(
+            "raw_from",
+            pa.date32(),
+            "Set by the maintenance that removed messages by age: the first UTC date received that is kept.",
+        ),
+        Column(
+            "facts_from",
+            pa.date32(),
+            "Set by the maintenance that removed posts by age: the first local date created that is kept.",
+        ),
     ),
 )
 
@@ -62,6 +83,8 @@ class Run:
     quarantined: int = 0
     hours: int = 0
     versions: list[dict[str, str | int]] = field(default_factory=list)
+    raw_from: date | None = None
+    facts_from: date | None = None
 
     @property
     def table_versions(self) -> dict[str, int]:
@@ -74,13 +97,23 @@ class Run:
         return (self.finished_at - self.started_at).total_seconds()
 
 
+def all_runs(lake: Lake) -> list[Run]:
+    """Every run of the lake, oldest first."""
+    names = [field.name for field in fields(Run)]
+    rows = lake.table(RUN).read().select(names).to_pylist()
+    return sorted((Run(**row) for row in rows), key=lambda run: run.number)
+
+
 def last_run(lake: Lake) -> Run | None:
     """The last run of the lake, or None."""
-    rows = lake.table(RUN).read()
-    if rows.num_rows == 0:
-        return None
-    newest = max(rows.to_pylist(), key=lambda row: row["number"])
-    return Run(**{field.name: newest[field.name] for field in fields(Run)})
+    runs = all_runs(lake)
+    return runs[-1] if runs else None
+
+
+def last_consolidation(lake: Lake) -> Run | None:
+    """The last run that brought something from layer 1, or None."""
+    runs = [run for run in all_runs(lake) if run.kind != MAINTENANCE]
+    return runs[-1] if runs else None
 
 
 def commit_run(lake: Lake, run: Run) -> None:
@@ -90,3 +123,40 @@ def commit_run(lake: Lake, run: Run) -> None:
     """
     rows = pa.Table.from_pylist([vars(run)], schema=RUN.schema)
     lake.table(RUN).append(rows, ("run", run.number))
+
+
+def pinned(versions: dict[str, int]) -> list[dict[str, str | int]]:
+    """Versions by table as a run keeps them."""
+    return [{"table": name, "version": version} for name, version in sorted(versions.items())]
+
+
+def restored(lake: Lake, models: Sequence[Model]) -> Run | None:
+    """The last run, with every table brought back to it: a run that was killed leaves no trace."""
+    last = last_run(lake)
+    if last is None:
+        for model in models:
+            table = lake.table(model.definition)
+            if table.version() > 0:
+                table.restore(0)
+        return None
+    versions = last.table_versions
+    for model in models:
+        table = lake.table(model.definition)
+        known = versions.get(model.name, 0)
+        if table.version() > known:
+            # the restored version is the same content under a new number
+            versions[model.name] = table.restore(known)
+    return replace(last, versions=pinned(versions))
+
+
+def refuse_removed(lake: Lake, start: datetime) -> None:
+    """Refuse to make hours again whose messages were removed by age: their posts would be lost.
+
+    Raises UsageError.
+    """
+    kept_from = max((run.raw_from for run in all_runs(lake) if run.raw_from is not None), default=None)
+    if kept_from is not None and start < datetime.combine(kept_from, time(), UTC):
+        raise UsageError(
+            f"Messages received before {kept_from} were removed by age (retention_raw_days): hours before "
+            f"that date cannot be made again without losing posts. Begin with --from {kept_from}."
+        )

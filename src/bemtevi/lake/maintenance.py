@@ -1,0 +1,246 @@
+"""Maintenance of one table: fewer and larger files, removal by age, vacuum, a short log.
+
+Owns the single steps and what each would do. Leaves to `warehouse.maintain` when, in which order and under
+which locks they are taken, and what readers see of them.
+
+Measured with delta-rs 1.6.6, and why the locks are needed: of two compactions of the same files, the
+listener's merging among them, both are accepted and double the rows. An append beside one is safe.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from functools import cached_property
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.fs
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from bemtevi import crashpoint
+from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.lake import Lake
+from bemtevi.lake.table import LOG_PROPERTIES, Table
+
+MEBIBYTE = 1024 * 1024
+TARGET_BYTES = {1: 32 * MEBIBYTE, 2: 128 * MEBIBYTE}
+"""Size of a compacted file by layer. A step of consolidation takes whole files of layer 1, 64 MiB of them."""
+REMEMBERED = "delta.deletedFileRetentionDuration"
+REMEMBERED_HOURS = 6
+"""What every table has at least; see `raw`."""
+OPEN_FILES = 100
+"""From so many small files on, what still grows is compacted too."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One data file of a version, as the log tells it. `day` is its partition, None without one."""
+
+    path: str
+    size: int
+    rows: int
+    day: date | None
+
+
+@dataclass(frozen=True)
+class Vacuumed:
+    """Files that were, or would be, deleted from the store."""
+
+    files: int
+    size: int
+
+
+class MaintainedTable(Table):
+    """A table with the steps of maintenance. It never makes the table."""
+
+    @classmethod
+    def of(cls, lake: Lake, definition: TableDefinition) -> MaintainedTable:
+        """The table of a definition."""
+        uri = lake.layout.table(definition.layer, definition.name)
+        return cls(uri, definition, lake.storage_options, {})
+
+    @cached_property
+    def day_column(self) -> str | None:
+        """The column of dates that the table is partitioned by, if it is."""
+        for name in self.definition.partition_by:
+            if pa.types.is_date(self.definition.schema.field(name).type):
+                return name
+        return None
+
+    @property
+    def target_bytes(self) -> int:
+        """The size of a compacted file."""
+        return TARGET_BYTES[self.definition.layer]
+
+    def data_files(self, version: int | None = None) -> list[DataFile]:
+        """The files of a version, the newest if None; none if the table does not exist."""
+        table = self._open(version)
+        if table is None:
+            return []
+        with self.told():
+            actions = pa.table(table.get_add_actions(flatten=True))
+        days = f"partition.{self.day_column}"
+        return [
+            DataFile(
+                path=unquote(row["path"]),
+                size=row["size_bytes"],
+                rows=row["num_records"] or 0,
+                day=row.get(days),
+            )
+            for row in actions.to_pylist()
+        ]
+
+    def worth_compacting(self, files: Iterable[DataFile], open_from: date) -> list[date | None]:
+        """The partitions that compaction would leave with fewer files, oldest first.
+
+        What is of `open_from` or later, or has no date, still grows: only when it has many small files.
+        """
+        groups: dict[date | None, list[int]] = {}
+        for file in files:
+            groups.setdefault(file.day, []).append(file.size)
+        found = []
+        for day, sizes in groups.items():
+            least = 2 if day is not None and day < open_from else OPEN_FILES
+            small = [size for size in sizes if size < self.target_bytes]
+            if len(small) >= least and len(small) > 2 * math.ceil(sum(small) / self.target_bytes) - 1:
+                found.append(day)
+        return sorted(found, key=lambda day: day or date.min)
+
+    def compact(self, day: date | None, order: Sequence[str], version: int | None = None) -> None:
+        """Write the small files of one partition as few; no row changes. With `order`, sorted by it.
+
+        `version`: only the files that were there then. They must all be there still.
+        """
+        table = self._open(version)
+        if table is None:
+            return
+        filters = None if day is None else [(str(self.day_column), "=", day.isoformat())]
+        crashpoint.reach(f"{self.definition.name}.compacting")
+        with self.told():
+            # one at a time: the memory of a compaction is that of its tasks
+            if order:
+                table.optimize.z_order(
+                    order,
+                    filters,
+                    target_size=self.target_bytes,
+                    max_concurrent_tasks=1,
+                    writer_properties=self._writer_properties,
+                )
+            else:
+                table.optimize.compact(
+                    filters,
+                    target_size=self.target_bytes,
+                    max_concurrent_tasks=1,
+                    writer_properties=self._writer_properties,
+                )
+        crashpoint.reach(f"{self.definition.name}.compacted")
+
+    def remove_before(self, day: date, version: int) -> None:
+        """Remove the partitions before a day, as they were at `version`, in one commit."""
+        table = self._open(version)
+        if table is None:
+            return
+        crashpoint.reach(f"{self.definition.name}.removing")
+        with self.told():
+            table.delete(f"{self.day_column} < '{day.isoformat()}'")
+        crashpoint.reach(f"{self.definition.name}.removed")
+
+    def vacuum(self, hours: int, keep: Sequence[int] = (), *, dry_run: bool) -> Vacuumed:
+        """Delete files that left the table, or that a killed writer left behind, more than `hours` ago.
+
+        Files of the versions `keep` stay.
+        """
+        table = self._open()
+        if table is None:
+            return Vacuumed(0, 0)
+        with self.told():
+            paths = {unquote(path) for path in self._vacuum(table, hours, keep, dry_run=True)}
+            infos = self.filesystem.get_file_info(sorted(paths))
+            there = [info for info in infos if info.type == pyarrow.fs.FileType.File]
+            if there and not dry_run:
+                self._vacuum(table, hours, keep, dry_run=False)
+        if there and not dry_run:
+            crashpoint.reach(f"{self.definition.name}.vacuumed")
+        return Vacuumed(len(there), sum(info.size for info in there))
+
+    @staticmethod
+    def _vacuum(table: DeltaTable, hours: int, keep: Sequence[int], *, dry_run: bool) -> list[str]:
+        # full: the log forgets the files of a table after a while, and never knew those of a killed writer
+        return table.vacuum(
+            retention_hours=hours,
+            dry_run=dry_run,
+            enforce_retention_duration=False,
+            full=True,
+            keep_versions=[*keep] or None,
+        )
+
+    def clean_log(self, version: int) -> None:
+        """Delete log entries that no version from `version` on needs to be opened."""
+        table = self._open(version)
+        if table is not None:
+            with self.told():
+                table.cleanup_metadata()
+            crashpoint.reach(f"{self.definition.name}.cleaned")
+
+    def version_at(self, moment: datetime) -> int | None:
+        """The version that was the newest at a moment; None if there was none, or the log has lost it."""
+        table = self._open()
+        if table is None:
+            return None
+        with suppress(DeltaError):
+            table.load_as_version(moment)
+            return table.version()
+        return None
+
+    def checkpoint(self) -> None:
+        """Write the log so far as one file, so that opening the table does not read every commit."""
+        table = self._open()
+        if table is not None and table.version() > self._last_checkpoint():
+            with self.told():
+                table.create_checkpoint()
+            crashpoint.reach(f"{self.definition.name}.checkpointed")
+
+    def keep_log(self, hours: int) -> None:
+        """Let nobody but maintenance shorten the log of a table that was made before this was so.
+
+        And let the log remember for so many hours which files left the table: their age is told by that.
+        """
+        table = self._open()
+        if table is None:
+            return
+        wanted = LOG_PROPERTIES | (
+            {REMEMBERED: f"interval {hours} hours"} if hours > REMEMBERED_HOURS else {}
+        )
+        kept = table.metadata().configuration
+        if any(kept.get(name) != value for name, value in wanted.items()):
+            with self.told():
+                table.alter.set_table_properties(wanted)
+
+    def added_at(self, version: int) -> datetime:
+        """When a version was committed."""
+        with self.filesystem.open_input_stream(f"_delta_log/{version:020d}.json") as stream:
+            actions = [json.loads(line) for line in stream.read().splitlines() if line]
+        told = [action["commitInfo"]["timestamp"] for action in actions if "commitInfo" in action]
+        return datetime.fromtimestamp(told[0] / 1000, UTC)
+
+    def size_of(self, path: str) -> int | None:
+        """The bytes of a file of the table; None if it is not there."""
+        info = self.filesystem.get_file_info(path)
+        return info.size if info.type == pyarrow.fs.FileType.File else None
+
+    def open_file(self, path: str) -> pa.NativeFile:
+        """A file of the table, for reading."""
+        return self.filesystem.open_input_file(path)
+
+    def _last_checkpoint(self) -> int:
+        try:
+            with self.filesystem.open_input_stream("_delta_log/_last_checkpoint") as stream:
+                return int(json.loads(stream.read())["version"])
+        except (OSError, ValueError, KeyError):
+            return -1
