@@ -18,7 +18,7 @@ from typing import Any
 import requests
 from tests.faults.account import Account, account
 
-from bemtevi.cli.collect import network_of
+from bemtevi.cli.collect import network_of, search_of
 from bemtevi.lake.gap import DONE, GAP, Cause, Gap, read_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import change_rules
@@ -51,12 +51,20 @@ class Scene:
     """One server, one listener and one lake."""
 
     def __init__(
-        self, folder: Path, server: RunningX, record: Path, *rules: str, url: str | None, reserve: int
+        self,
+        folder: Path,
+        server: RunningX,
+        record: Path,
+        *rules: str,
+        url: str | None,
+        reserve: int,
+        fill: bool,
     ) -> None:
         self.folder = folder
         self.server = server
         self.record = record
         self.url = url or server.url
+        self.fills = fill
         self.settings = self._settings(journal_reserve_bytes=reserve)
         self.lake = Lake.of(self.settings)
         self.began = datetime.now(UTC)
@@ -76,6 +84,7 @@ class Scene:
             x_api_url=self.url,
             x_bearer_token="any",  # noqa: S106
             silence_seconds=SILENCE_SECONDS,
+            fill_delay_seconds=2.0,
             **more,
         )
 
@@ -85,7 +94,8 @@ class Scene:
         """Start it, in the background."""
         self._stop.clear()
         self.failure = None
-        self.listener = Listener(self.settings, self.lake, network_of(self.settings))
+        search = search_of(self.settings) if self.fills else None
+        self.listener = Listener(self.settings, self.lake, network_of(self.settings), search=search)
         self._thread = threading.Thread(target=self._run, name="scene", daemon=True)
         self._thread.start()
 
@@ -170,9 +180,10 @@ class Scene:
         self.settled()
 
     def settled(self) -> None:
-        """Wait until the ledger tells of every gap that it has ended. Nothing is filled here."""
+        """Wait until every gap has ended and, if gaps are filled here, is dealt with."""
         eventually(
-            lambda: all(dealt_with(gap, filling=False) for gap in read_gaps(self.lake)), "every gap has ended"
+            lambda: all(dealt_with(gap, filling=self.fills) for gap in read_gaps(self.lake)),
+            "every gap is dealt with",
         )
 
     def finish(self) -> Account:
@@ -203,6 +214,7 @@ def scene(
     url: Callable[[RunningX], str] | None = None,
     listen: bool = True,
     reserve: int = 0,
+    fill: bool = False,
     **simulation: Any,
 ) -> Iterator[Scene]:
     """A scene in which the listener listens, and hears posts."""
@@ -210,7 +222,9 @@ def scene(
     given: dict[str, Any] = {"rate": RATE, "pool": 300, "topics": ("a", "b"), "focus": 1.0, "seed": 5}
     given |= {"search_delay": 0, "keep_alive": 0.3, "record": record}
     with running_x(Simulation(**{**given, **simulation})) as server:
-        one = Scene(folder, server, record, *rules, url=url(server) if url else None, reserve=reserve)
+        one = Scene(
+            folder, server, record, *rules, url=url(server) if url else None, reserve=reserve, fill=fill
+        )
         try:
             if listen:
                 one.listen()

@@ -9,7 +9,6 @@ if a process ended in a way that it must not.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import random
 import shutil
 import signal
@@ -32,7 +31,6 @@ from bemtevi.simulate import KINDS
 from bemtevi.simulate.faults import DISCONNECTS, OF
 from bemtevi.simulate.faults import Place as Where
 
-FILLS = importlib.util.find_spec("bemtevi.listen.fill") is not None
 RATE = 250.0
 """X's ceiling."""
 ALLOWED_EXITS = {0, -9, 3, 4, 6, 7}
@@ -220,7 +218,7 @@ class Soak:
         self._wait(3.0)
         self.simulator.control("pause")
         self._until(
-            lambda: all(dealt_with(gap, filling=FILLS) for gap in read_gaps(lake)),
+            lambda: all(dealt_with(gap, filling=True) for gap in read_gaps(lake)),
             "every gap is dealt with",
         )
         self._ended(self.listener.end(signal.SIGINT))

@@ -18,6 +18,9 @@ SHORTER: tuple[tuple[str, str, object], ...] = (
     ("bemtevi.listen.follow", "RULES_RETRY_SECONDS", 2.0),
     ("bemtevi.listen.follow", "SETTLE", timedelta(seconds=0.5)),
     ("bemtevi.listen.ledger", "RETRY_SECONDS", 2.0),
+    ("bemtevi.listen.fill", "LOOK_SECONDS", 1.0),
+    ("bemtevi.listen.fill", "RETRY_SECONDS", 2.0),
+    ("bemtevi.listen.x_search", "RETRY_SECONDS", 0.5),
     ("bemtevi.listen.writer", "RETRY_SECONDS", (0.5, 1.0, 2.0)),
 )
 
