@@ -112,8 +112,8 @@ class MaintainedTable(Table):
                 found.append(day)
         return sorted(found, key=lambda day: day or date.min)
 
-    def compact(self, day: date | None, order: Sequence[str], version: int | None = None) -> None:
-        """Write the small files of one partition as few; no row changes. With `order`, sorted by it.
+    def compact(self, day: date | None, version: int | None = None) -> None:
+        """Write the small files of one partition as few; no row changes.
 
         `version`: only the files that were there then. They must all be there still.
         """
@@ -124,21 +124,12 @@ class MaintainedTable(Table):
         crashpoint.reach(f"{self.definition.name}.compacting")
         with self.told():
             # one at a time: the memory of a compaction is that of its tasks
-            if order:
-                table.optimize.z_order(
-                    order,
-                    filters,
-                    target_size=self.target_bytes,
-                    max_concurrent_tasks=1,
-                    writer_properties=self._writer_properties,
-                )
-            else:
-                table.optimize.compact(
-                    filters,
-                    target_size=self.target_bytes,
-                    max_concurrent_tasks=1,
-                    writer_properties=self._writer_properties,
-                )
+            table.optimize.compact(
+                filters,
+                target_size=self.target_bytes,
+                max_concurrent_tasks=1,
+                writer_properties=self._writer_properties,
+            )
         crashpoint.reach(f"{self.definition.name}.compacted")
 
     def remove_before(self, day: date, version: int) -> None:

@@ -41,9 +41,6 @@ GRACE = timedelta(hours=1)
 """A day is closed so long after its end."""
 LAYER_1 = (RAW, QUARANTINE, TRACK, GAP, SAMPLE)
 
-SORTED = {"bridge_post_hashtag": ("hashtag",), "agg_hashtag_hour": ("hashtag",)}
-"""Tables that are asked for one value of a column: sorted by it, a question reads little of each day."""
-
 
 @dataclass(frozen=True)
 class Policy:
@@ -202,7 +199,7 @@ class Maintenance:
                 self._remark(name, "waits for a consolidation since the last maintenance")
                 continue
             before = table.version()
-            table.compact(day, SORTED.get(name, ()), version)
+            table.compact(day, version)
             self._upkeep[name].compacted += table.version() > before
         return True
 
