@@ -212,6 +212,13 @@ def test_old_files_are_deleted_after_the_hours_that_are_set(tmp_path: Path) -> N
     assert maintain(lake, AT_ONCE)["fact_post"].vacuumed_files == 0
 
 
+def test_files_that_the_last_run_still_names_stay(tmp_path: Path) -> None:
+    lake = a_lake(tmp_path)
+    named = lake.table(RAW).snapshot(all_runs(lake)[-1].raw_version).files
+    maintain(lake, AT_ONCE)  # killed before its own run is written, that run would still be the last
+    assert all(Path(file).exists() for file in named)
+
+
 def test_files_that_a_killed_writer_left_are_deleted_but_no_young_ones(tmp_path: Path) -> None:
     lake = a_lake(tmp_path)
     folder = Path(lake.table(RAW).uri) / "received_date=2026-11-24"

@@ -6,6 +6,7 @@ goes on as if there had been no maintenance.
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -50,10 +51,10 @@ class Feed:
     times: int = 0
     failures: list[BaseException] = field(default_factory=list)
 
-    def more(self, count: int = 400) -> None:
+    def more(self, count: int = 400, among: list[bytes] | None = None) -> None:
         self.times += 1
         path = self.lake.parent / f"{self.times}.jsonl"
-        path.write_bytes(b"\n".join(self.chance.sample(self.lines, count)) + b"\n")
+        path.write_bytes(b"\n".join(self.chance.sample(among or self.lines, count)) + b"\n")
         at = nanoseconds(UNTIL + timedelta(seconds=self.times))
         import_file(lake_of(self.lake), path, check(path, ignore), lambda: at)
         path.unlink()
@@ -88,11 +89,12 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes]) -> Path:
-    """A lake of three runs, and files that killed writers left in it long ago."""
+    """A lake of six runs, and files that killed writers left in it long ago."""
     place = Place(tmp_path_factory.mktemp("grown"))
     feed = Feed(place.lake, lines, random.Random(5))
-    for _ in range(3):
-        feed.more()
+    in_time = sorted(lines, key=lambda line: int(json.loads(line)["data"]["id"]))
+    for number in range(6):  # hours apart from each other, several on one day: files of their own
+        feed.more(200, among=in_time[number * 600 : number * 600 + 250])
         place.run("consolidate")
     for table in ("layer1/raw", "layer2/fact_post"):
         path = place.lake / table / "left.parquet"
