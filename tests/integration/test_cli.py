@@ -117,9 +117,11 @@ def test_x_cannot_be_reached(person: Person) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
         person.environment = {"BEMTEVI_X_API_URL": url, "BEMTEVI_X_BEARER_TOKEN": "any"}
         person.good("track", "#covid19")
-        sentence = person.run("listen").sentence(NETWORK)
-        assert url in sentence
-        assert "BEMTEVI_X_API_URL" in sentence
+        waited = person.run("listen", "--seconds", "2")
+        assert waited.code == 0
+        assert "listener.rules_not_synced" in waited.err
+        assert url in waited.err
+        assert "BEMTEVI_X_API_URL" in waited.err
         said = person.run("simulate", "x", "--port", url.rsplit(":", 1)[1]).sentence(NETWORK)
         assert "--port" in said
 

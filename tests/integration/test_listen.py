@@ -263,6 +263,22 @@ def test_a_rule_that_x_refuses_while_it_listens_is_told_once_and_the_stream_goes
     assert "standalone" in told["reason"]
 
 
+def test_an_x_that_is_away_at_the_first_start_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bemtevi.listen.listener.RULES_SECONDS", 0.3)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = int(taken.getsockname()[1])
+    with capture_logs() as logs:
+        one = Listening(tmp_path, f"http://127.0.0.1:{port}", "#covid19").start()
+        eventually(lambda: any(entry["event"] == "listener.rules_not_synced" for entry in logs))
+        with running_x(simulation(tmp_path, keep_alive=0.1), port=port):
+            eventually(one.has(10))
+            one.stop()
+    assert one.failure is None
+
+
 def test_a_change_that_could_not_be_told_to_x_is_told_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ from bemtevi.listen.budget import Limits
 from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.network import Network
+from bemtevi.listen.poll import Poller
 from bemtevi.listen.x import X
 from bemtevi.listen.x_search import XSearch
 from bemtevi.listen.x_usage import Asking
@@ -33,6 +35,7 @@ from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()
+PATHS = ("stream", "search")
 KINDS = {
     "edit": ("edit", "edits"),
     "delete": ("deletion", "deletions"),
@@ -48,13 +51,25 @@ MetricsPort = Annotated[
 @app.command()
 def listen(
     context: typer.Context,
+    path: Annotated[
+        str, typer.Option(help="The way to X: stream, or search for who has no stream.")
+    ] = "stream",
+    every: Annotated[str | None, typer.Option(help="With search, how often to ask. [1m]")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
     metrics_port: MetricsPort = None,
 ) -> None:
     """Listen to what is followed, until Ctrl-C: every post goes to the journal, then to layer 1."""
+    if path not in PATHS:
+        raise UsageError(f"'{path}' is no path: choose --path {' or '.join(PATHS)}.")
+    if every is not None and path != "search":
+        raise UsageError("--every says how often search is asked: add --path search, or leave it out.")
+    pause = interval(every or "1m")
     settings, lake = lake_of(context, metrics_port=metrics_port)
     with stop_on_signal(seconds) as stop, metrics_served(settings):
-        listen_until(settings, lake, stop)
+        if path == "search":
+            poll_until(settings, lake, pause, stop)
+        else:
+            listen_until(settings, lake, stop)
 
 
 @app.command()
@@ -166,6 +181,18 @@ def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:
     told().print(
         f"Listened: {number(listener.acknowledged)} messages ({number(round(rate))}/s), "
         f"{number(count.raw)} in layer 1, {number(count.quarantined)} in quarantine.{rest}",
+        style="green",
+        soft_wrap=True,
+    )
+
+
+def poll_until(settings: Settings, lake: Lake, every: timedelta, stop: threading.Event) -> None:
+    """Ask X's search again and again until told to stop, and say how it ended."""
+    poller = Poller(settings, lake, search_of(settings), every, guard_of(settings, lake))
+    whole = poller.run(stop)
+    rest = "" if whole else " The rest waits in the journal and is written at the next start."
+    told().print(
+        f"Polled: {number(poller.rounds)} times, {number(poller.posts)} posts.{rest}",
         style="green",
         soft_wrap=True,
     )

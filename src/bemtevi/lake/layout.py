@@ -3,7 +3,7 @@
 <lake>/layer1/<table>      what was delivered
 <lake>/layer2/<table>      the star schema
 <journal>/<listener>/<segment number>.segment
-<journal>/<listener>/gaps.json, alive.json
+<journal>/<listener>/gaps.json, alive.json, polled.json
 """
 
 from __future__ import annotations
@@ -80,6 +80,11 @@ class JournalLayout:
     def alive(self) -> Path:
         """The last sign of life: until when nothing is missing."""
         return self.folder / "alive.json"
+
+    @property
+    def polled(self) -> Path:
+        """The file of how far polling has come, by rule."""
+        return self.folder / "polled.json"
 
     def asking(self, name: str) -> Path:
         """The file of how far a search has come."""

@@ -50,6 +50,8 @@ class Alive(msgspec.Struct):
     listener: str
     until: datetime
     """Whatever was sent to us before is durable here."""
+    seen_at: datetime | None = None
+    """When it was written; None: at about `until`."""
 
 
 def load(layout: JournalLayout) -> Local | None:
@@ -67,7 +69,7 @@ def load(layout: JournalLayout) -> Local | None:
 
 def save(layout: JournalLayout, local: Local) -> None:
     """Keep it, durable before this returns."""
-    _replace(layout.ledger, msgspec.json.encode(local), durable=True)
+    replace_file(layout.ledger, msgspec.json.encode(local), durable=True)
 
 
 def read_alive(layout: JournalLayout) -> Alive | None:
@@ -80,7 +82,7 @@ def read_alive(layout: JournalLayout) -> Alive | None:
 
 def write_alive(layout: JournalLayout, alive: Alive) -> None:
     """Keep it. A power cut may leave an older one: the gap is longer then, never shorter."""
-    _replace(layout.alive, msgspec.json.encode(alive), durable=False)
+    replace_file(layout.alive, msgspec.json.encode(alive), durable=False)
 
 
 def killed(alive: Alive, now: datetime) -> Gap:
@@ -115,7 +117,7 @@ def known_gaps(
         if local is not None and local.lake == lake.layout.table(1, ""):
             gaps += [*local.open, *local.sending, *local.waiting]
         alive = read_alive(layout)
-        if local is None or local.open or alive is None or now - alive.until < FRESH:
+        if local is None or local.open or alive is None or now - (alive.seen_at or alive.until) < FRESH:
             continue
         if local.lake == lake.layout.table(1, ""):
             gaps.append(killed(alive, now))
@@ -133,7 +135,8 @@ def is_of_all_rules(gap: Gap) -> bool:
     return gap.state is State.OPEN and not gap.rules
 
 
-def _replace(path: Path, data: bytes, *, durable: bool) -> None:
+def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
+    """Write a small file whole, or leave it as it was. Raises OSError."""
     temporary = path.with_suffix(".new")
     with temporary.open("wb") as file:
         file.write(data)

@@ -27,7 +27,7 @@ from bemtevi.lake.layout import JournalLayout, journals
 from bemtevi.lake.raw import RAW
 from bemtevi.listen import segment
 from bemtevi.listen.journal import Journal, Limits
-from bemtevi.listen.message import Origin, committed
+from bemtevi.listen.message import Origin, Shaped, committed
 from bemtevi.listen.writer import Writer
 from bemtevi.listen.x_query import UnsearchableError
 from bemtevi.listen.x_search import Page
@@ -86,6 +86,8 @@ class Ask(msgspec.Struct):
     next_token: str | None = None
     posts: int = 0
     newest_id: str | None = None
+    since_id: str | None = None
+    """Only posts that are newer; then the beginning of the period does not matter."""
     read: bool = False
     """All pages are there."""
     expected: int | None = None
@@ -102,6 +104,8 @@ class Asking(msgspec.Struct):
     refused: dict[str, str] = {}
     gaps: list[str] = []
     """The gaps that it fills, by their ids."""
+    counted: bool = True
+    """Whether the network is asked how many posts there are."""
 
     @property
     def posts(self) -> int:
@@ -147,11 +151,20 @@ class Desk:
     Raises ConflictError if another process of this machine searches.
     """
 
-    def __init__(self, settings: Settings, lake: Lake, network: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lake: Lake,
+        network: str,
+        journal: str | None = None,
+        wrote: Callable[[int, Shaped], None] | None = None,
+    ) -> None:
+        """With a listener's `journal` the caller begins and ends it, with the writer in its own thread."""
         self._lake = lake
         self._root: Path = settings.journal
-        self.layout = JournalLayout(settings.journal, f"{network}-search")
-        self._journal = Journal(
+        self.layout = JournalLayout(settings.journal, journal or f"{network}-search")
+        self._writes = journal is None
+        self.journal = Journal(
             self.layout,
             lake.layout.table(1, ""),
             Limits(
@@ -161,30 +174,30 @@ class Desk:
                 settings.journal_reserve_bytes,
             ),
         )
-        self.writer = Writer(lake, self._journal)
+        self.writer = Writer(lake, self.journal, wrote)
 
     def __enter__(self) -> Self:
         try:
-            self._journal.start(committed(self._lake, self._journal.listener))
+            self.journal.start(committed(self._lake, self.journal.listener))
         except BaseException:
-            self._journal.release()
+            self.journal.release()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._journal.close()
+        self.journal.close()
         try:
             with suppress(StorageError):  # the lake is away: what is sealed waits for the next time
                 self.writer.write_sealed()
         finally:
-            self._journal.release()
+            self.journal.release()
 
     @property
     def listener(self) -> str:
         """The id of this journal."""
-        return self._journal.listener
+        return self.journal.listener
 
     def open(self) -> list[Asking]:
         """What was begun and is not done. Raises CorruptionError."""
@@ -214,11 +227,12 @@ class Desk:
 
         Raises as `Search.page`, and StorageError. What was brought until then stays; it goes on from there.
         """
+        begun = self.layout.asking(asking.name).exists()
         self.keep(asking)
         for ask in asking.asks:
-            stored = self._stored(ask, asking.begun_at) if not ask.read else 0
+            stored = self._stored(ask, asking.begun_at) if begun and not ask.read else 0
             while not ask.read:
-                page = search.page(ask.query, asking.start, asking.end, ask.next_token)
+                page = search.page(ask.query, asking.start, asking.end, ask.next_token, ask.since_id)
                 if ask.pages >= stored:
                     self._put(search.origin(ask.session, ask.tags), ask.pages, page.body)
                 crashpoint.reach("search.page_durable")
@@ -231,22 +245,22 @@ class Desk:
                 crashpoint.reach("search.place_kept")
                 if shown is not None:
                     shown(ask, page)
-                if self._journal.sealed.is_set():
-                    self._journal.sealed.clear()
+                if self._writes and self.journal.sealed.is_set():
+                    self.journal.sealed.clear()
                     self.writer.write_sealed()
-            if ask.expected is None:
+            if asking.counted and ask.expected is None:
                 ask.expected = search.count(ask.query, asking.start, asking.end)
                 self.keep(asking)
 
     def _put(self, origin: Origin, sequence: int, body: bytes) -> None:
         """One page into the journal; it is durable when this returns."""
-        intake = self._journal.intake(origin, sequence)
+        intake = self.journal.intake(origin, sequence)
         put_at = time.time_ns()
         intake.put(body)
         intake.closed = True
         until = time.monotonic() + DURABLE_SECONDS
-        while self._journal.durable_until <= put_at:
-            self._journal.check()
+        while self.journal.durable_until <= put_at:
+            self.journal.check()
             if time.monotonic() > until:
                 raise StorageError(f"The journal {self.layout.folder} does not get a page to the disk.")
             time.sleep(0.002)

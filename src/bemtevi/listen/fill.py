@@ -57,13 +57,13 @@ def plan(gaps: Iterable[Gap], rules: Sequence[TrackedRule], oldest: datetime | N
     for gap in sorted(gaps, key=lambda gap: (gap.rules, gap.started_at)):
         assert gap.ended_at is not None  # noqa: S101  they have ended
         if not followed_in(gap, rules):
-            closed.append(_unfillable(gap, "no rule that is still followed was followed then", now))
+            closed.append(unfillable(gap, "no rule that is still followed was followed then", now))
             continue
         if oldest is not None and gap.ended_at <= oldest:
-            closed.append(_unfillable(gap, "older than search reaches", now))
+            closed.append(unfillable(gap, "older than search reaches", now))
             continue
         if oldest is not None and gap.started_at < oldest:
-            old, gap = _cut(gap, oldest, now)
+            old, gap = cut_off(gap, oldest, now)
             closed.append(old)
             cut.append(gap)
         last = clusters[-1][-1] if clusters else None
@@ -94,7 +94,7 @@ def closing(gaps: Sequence[Gap], asking: Asking, search: Search, now: datetime) 
     """
     if not asking.asks:
         reason = _reasons(asking)
-        return [_unfillable(gap, reason, now) for gap in gaps]
+        return [unfillable(gap, reason, now) for gap in gaps]
     expected, found = asking.expected, asking.posts
     short = expected is not None and found < expected - max(2.0, expected * TOLERANCE)
     state = State.PARTLY_FILLED if short or asking.refused else State.FILLED
@@ -126,16 +126,17 @@ def closing(gaps: Sequence[Gap], asking: Asking, search: Search, now: datetime) 
                 listener=gap.listener,
                 now=now,
             )
-            rows.append(_unfillable(replace(child, ended_at=gap.ended_at), reason, now))
+            rows.append(unfillable(replace(child, ended_at=gap.ended_at), reason, now))
     return rows
 
 
-def _unfillable(gap: Gap, reason: str, now: datetime) -> Gap:
+def unfillable(gap: Gap, reason: str, now: datetime) -> Gap:
+    """The gap, given up for a reason."""
     detail = "; ".join(part for part in (gap.detail, reason) if part)
     return replace(gap, state=State.UNFILLABLE, detail=detail, updated_at=max(now, gap.updated_at + TICK))
 
 
-def _cut(gap: Gap, at: datetime, now: datetime) -> tuple[Gap, Gap]:
+def cut_off(gap: Gap, at: datetime, now: datetime) -> tuple[Gap, Gap]:
     """The part that is too old, given up, and the rest, which goes on as the gap."""
     old = new_gap(
         gap.network,
@@ -149,7 +150,7 @@ def _cut(gap: Gap, at: datetime, now: datetime) -> tuple[Gap, Gap]:
         now=now,
     )
     rest = replace(gap, started_at=at, updated_at=max(now, gap.updated_at + TICK))
-    return _unfillable(replace(old, ended_at=at), "older than search reaches", now), rest
+    return unfillable(replace(old, ended_at=at), "older than search reaches", now), rest
 
 
 def _reasons(asking: Asking) -> str:

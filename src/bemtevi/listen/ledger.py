@@ -240,7 +240,7 @@ class Ledger:
 
     def _show_alive(self, until: datetime) -> None:
         origin = self._origin
-        alive = Alive(origin.network, origin.path, origin.source, self.listener, until)
+        alive = Alive(origin.network, origin.path, origin.source, self.listener, until, self._clock())
         try:
             local_ledger.write_alive(self._layout, alive)
         except OSError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from bemtevi import metrics
+from bemtevi.errors import NetworkError
 from bemtevi.lake.gap import Cause
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
@@ -23,12 +24,13 @@ from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.fill import Filler
 from bemtevi.listen.follow import Following
 from bemtevi.listen.journal import Journal, Limits
-from bemtevi.listen.ledger import Ledger
+from bemtevi.listen.ledger import Ledger, utc_now
 from bemtevi.listen.message import committed
 from bemtevi.listen.network import Network
 from bemtevi.listen.schedule import Schedule
 from bemtevi.listen.supervisor import Guard, Hold, Status, Supervisor
 from bemtevi.listen.writer import Writer
+from bemtevi.listen.x_client import XRefusalError
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()
@@ -37,6 +39,8 @@ WATCH_SECONDS = 0.25
 STOP_SECONDS = 1.5
 READER_SECONDS = 0.5
 """Of these, for the reader: one that waits for the first answer of a server has nothing to bring."""
+RULES_SECONDS = 5.0
+"""Before the first rules are given again to a network that is away."""
 LEDGER_SECONDS = 0.3
 """And for the ledger's last rows: what is not sent by then is kept, and sent at the next start."""
 
@@ -165,9 +169,28 @@ class Listener:
             return Cause.DISK_FULL, "the journal could not be written"
         return Cause.STOPPED, "" if self._broken is None else "the listener could not go on"
 
+    def _give_rules(self, stop: threading.Event) -> bool:
+        """Give the network its rules, however long it is away; False if told to stop.
+
+        Raises what only a person can put right, as `Following.sync` does.
+        """
+        while not stop.is_set():
+            try:
+                self._following.sync()
+            except NetworkError as error:
+                if isinstance(error, XRefusalError) and error.status < 500:
+                    raise
+                self._ledger.deaf(Cause.UNREACHABLE, utc_now())
+                log.warning("listener.rules_not_synced", error=str(error), retry_seconds=RULES_SECONDS)
+                stop.wait(RULES_SECONDS)
+            else:
+                return True
+        return False
+
     def _read(self, stop: threading.Event) -> None:
         try:
-            self._following.sync()
+            if not self._give_rules(stop):
+                return
             watching = threading.Thread(target=self._following.watch, args=(stop,), name="rules", daemon=True)
             watching.start()
             if self._filler is not None:
