@@ -16,12 +16,17 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `private` columns hold what a person wrote: their values never enter the table's log."""
+    """One column.
+
+    `private` columns hold what a person wrote: their values never enter the table's log. In `distinct` columns
+    nearly every row has a value of its own: a dictionary of them would be made and thrown away.
+    """
 
     name: str
     type: pa.DataType
     description: str
     private: bool = False
+    distinct: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,17 @@ ENVELOPE = (
     Column("network", pa.string(), "Network that the message is from: x."),
     Column("received_date", pa.date32(), "UTC date of `received_at`; the partition."),
     Column("received_hour", pa.int32(), "UTC hour of `received_at`, 0 to 23."),
-    Column("received_at", TIMESTAMP, "When we received the message; for a file, when it was imported."),
+    Column(
+        "received_at",
+        TIMESTAMP,
+        "When we received the message; for a file, when it was imported.",
+        distinct=True,
+    ),
     Column("source", pa.string(), "Host, instance or file that it came from."),
     Column("path", pa.string(), "How it came: stream, search, archive."),
     Column("dialect", pa.string(), "Form of the JSON; names the staging file that reads it."),
     Column("session", pa.string(), "One connection, or one file by the hash of its bytes."),
-    Column("sequence", pa.int64(), "Position in the session, from 0."),
+    Column("sequence", pa.int64(), "Position in the session, from 0.", distinct=True),
 )
 
 FILES_BY = ("received_date", "received_hour")
@@ -39,9 +44,19 @@ RAW = TableDefinition(
     },
     columns=(
         *ENVELOPE,
-        Column("event_at", TIMESTAMP, "The server's time of the event, where the message tells it."),
+        Column(
+            "event_at",
+            TIMESTAMP,
+            "The server's time of the event, where the message tells it.",
+            distinct=True,
+        ),
         Column("kind", pa.string(), "post, page (several posts), edit, delete, account, system, unknown."),
-        Column("key", pa.string(), "The network's own id of the post; null for a page or a notice."),
+        Column(
+            "key",
+            pa.string(),
+            "The network's own id of the post; null for a page or a notice.",
+            distinct=True,
+        ),
         Column("version", pa.string(), "Which version of the post, counted from 1, where it can be edited."),
         Column("matched", pa.list_(pa.string()), "Tags of the rules that the server says it matched."),
         Column("payload", pa.string(), "The message, byte for byte.", private=True),

@@ -261,12 +261,17 @@ class Table:
     @cached_property
     def _writer_properties(self) -> WriterProperties:
         written = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
+        distinct = ColumnProperties(dictionary_enabled=False)
         return WriterProperties(
             compression="ZSTD",
             compression_level=COMPRESSION_LEVEL,
             data_page_size_limit=PAGE_BYTES,
             max_row_group_size=RAW_ROW_GROUP_ROWS if self.definition.layer == 1 else None,
-            column_properties={column.name: written for column in self.definition.columns if column.private},
+            column_properties={
+                column.name: written if column.private else distinct
+                for column in self.definition.columns
+                if column.private or column.distinct
+            },
         )
 
     @cached_property

@@ -99,7 +99,13 @@ def parse_model(name: str, text: str) -> Model:
             key=tuple(header["key"]),
             partition_by=tuple(header.get("partition", ())),
             columns=tuple(
-                Column(column, arrow[column], str(told["description"]), bool(told.get("private", False)))
+                Column(
+                    column,
+                    arrow[column],
+                    str(told["description"]),
+                    private=bool(told.get("private", False)),
+                    distinct=bool(told.get("distinct", False)),
+                )
                 for column, told in columns.items()
             ),
         )

@@ -8,13 +8,13 @@ order = ["created_date", "hashtag", "created_at", "post_id"]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post." }
-post_id = { type = "VARCHAR", description = "The post; see fact_post." }
+post_id = { type = "VARCHAR", distinct = true, description = "The post; see fact_post." }
 hashtag_key = { type = "VARCHAR", description = "Surrogate key of the hashtag; see dim_hashtag." }
 hashtag = { type = "VARCHAR", description = "The hashtag, folded: without sign and case." }
 spelling = { type = "VARCHAR", description = "As it was written, without the sign." }
 matched_by = { type = "VARCHAR", description = "Where it was found: entity, long text, plain text, referenced post (of a repost or quote), rule only." }
 position = { type = "INTEGER", description = "Its place among the post's hashtags, from 1." }
-created_at = { type = "TIMESTAMPTZ", description = "When the post was written, UTC." }
+created_at = { type = "TIMESTAMPTZ", distinct = true, description = "When the post was written, UTC." }
 created_date = { type = "DATE", description = "Date in the lake's zone; the partition." }
 created_hour = { type = "TIMESTAMPTZ", description = "Start of the UTC hour; what is replaced together." }
 */

@@ -6,9 +6,9 @@ inputs = ["all_agg_hashtag_hour"]
 order = ["hashtag"]
 
 [columns]
-hashtag_key = { type = "VARCHAR", description = "Surrogate key: md5 of the folded hashtag, 32 hexadecimal digits." }
-hashtag = { type = "VARCHAR", description = "The hashtag, folded: without sign and case." }
-hashtag_plain = { type = "VARCHAR", description = "The same without diacritics on Latin and Greek letters, for people who type without them." }
+hashtag_key = { type = "VARCHAR", distinct = true, description = "Surrogate key: md5 of the folded hashtag, 32 hexadecimal digits." }
+hashtag = { type = "VARCHAR", distinct = true, description = "The hashtag, folded: without sign and case." }
+hashtag_plain = { type = "VARCHAR", distinct = true, description = "The same without diacritics on Latin and Greek letters, for people who type without them." }
 spelling = { type = "VARCHAR", private = true, description = "The spelling used most." }
 first_seen_at = { type = "TIMESTAMPTZ", description = "When its first collected post was written." }
 last_seen_at = { type = "TIMESTAMPTZ", description = "When its last collected post was written." }

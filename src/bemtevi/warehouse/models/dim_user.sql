@@ -6,9 +6,9 @@ inputs = ["observation", "existing"]
 order = ["author_key"]
 
 [columns]
-author_key = { type = "VARCHAR", description = "Surrogate key: md5 of network and id, 32 hexadecimal digits." }
+author_key = { type = "VARCHAR", distinct = true, description = "Surrogate key: md5 of network and id, 32 hexadecimal digits." }
 network = { type = "VARCHAR", description = "Network of the author." }
-author_id = { type = "VARCHAR", description = "The network's id of the author." }
+author_id = { type = "VARCHAR", distinct = true, description = "The network's id of the author." }
 username = { type = "VARCHAR", private = true, description = "Name in addresses, without the at sign." }
 name = { type = "VARCHAR", private = true, description = "Name as shown." }
 description = { type = "VARCHAR", private = true, description = "What the author says of themselves." }
@@ -22,10 +22,10 @@ follower_count = { type = "BIGINT", description = "Followers, as of `observed_at
 following_count = { type = "BIGINT", description = "Accounts followed, as of `observed_at`." }
 post_count = { type = "BIGINT", description = "Posts, as of `observed_at`." }
 listed_count = { type = "BIGINT", description = "Lists that name the author, as of `observed_at`." }
-created_at = { type = "TIMESTAMPTZ", description = "When the account was made, UTC." }
-created_at_local = { type = "TIMESTAMP", description = "The same on the clock of the lake's zone." }
-first_seen_at = { type = "TIMESTAMPTZ", description = "First observation." }
-observed_at = { type = "TIMESTAMPTZ", description = "Observation that the row shows, the latest." }
+created_at = { type = "TIMESTAMPTZ", distinct = true, description = "When the account was made, UTC." }
+created_at_local = { type = "TIMESTAMP", distinct = true, description = "The same on the clock of the lake's zone." }
+first_seen_at = { type = "TIMESTAMPTZ", distinct = true, description = "First observation." }
+observed_at = { type = "TIMESTAMPTZ", distinct = true, description = "Observation that the row shows, the latest." }
 */
 
 with seen as (

@@ -7,9 +7,9 @@ inputs = ["observation", "existing"]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post: x." }
-post_id = { type = "VARCHAR", description = "The network's global id of the post." }
-created_at = { type = "TIMESTAMPTZ", description = "When it was written, UTC." }
-created_at_local = { type = "TIMESTAMP", description = "The same on the clock of the lake's zone." }
+post_id = { type = "VARCHAR", distinct = true, description = "The network's global id of the post." }
+created_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it was written, UTC." }
+created_at_local = { type = "TIMESTAMP", distinct = true, description = "The same on the clock of the lake's zone." }
 created_date = { type = "DATE", description = "Date on that clock; the partition." }
 created_hour = { type = "TIMESTAMPTZ", description = "Start of the UTC hour; what is replaced together." }
 utc_offset = { type = "INTEGER", description = "Local time minus UTC, in minutes." }
@@ -18,7 +18,7 @@ language = { type = "VARCHAR", description = "Language as BCP-47; null where the
 language_raw = { type = "VARCHAR", description = "The network's own code." }
 client = { type = "VARCHAR", description = "Application it was written with, as the network names it." }
 type = { type = "VARCHAR", description = "original, reply, quote or repost; a reply that quotes is a quote." }
-conversation_id = { type = "VARCHAR", description = "Id of the post that began the conversation." }
+conversation_id = { type = "VARCHAR", distinct = true, description = "Id of the post that began the conversation." }
 in_reply_to_post_id = { type = "VARCHAR", description = "Id of the post it replies to." }
 in_reply_to_author_id = { type = "VARCHAR", description = "Id of that post's author." }
 referenced_post_id = { type = "VARCHAR", description = "Id of the post it reposts or quotes." }
@@ -35,18 +35,18 @@ place_id = { type = "VARCHAR", description = "Id of the place that the author at
 place_name = { type = "VARCHAR", private = true, description = "Name of that place." }
 country_code = { type = "VARCHAR", description = "Its country, ISO 3166." }
 author_id = { type = "VARCHAR", description = "The network's id of the author." }
-author_key = { type = "VARCHAR", description = "Surrogate key of the author: md5 of network and id, 32 hexadecimal digits." }
+author_key = { type = "VARCHAR", distinct = true, description = "Surrogate key of the author: md5 of network and id, 32 hexadecimal digits." }
 author_follower_count = { type = "BIGINT", description = "The author's followers, as delivered with the post." }
 author_following_count = { type = "BIGINT", description = "Whom the author follows, as delivered with the post." }
 author_post_count = { type = "BIGINT", description = "The author's posts, as delivered with the post." }
 hashtags = { type = "STRUCT(hashtag VARCHAR, spelling VARCHAR, matched_by VARCHAR)[]", private = true, description = "Its hashtags in order, each once; see bridge_post_hashtag." }
-observed_at = { type = "TIMESTAMPTZ", description = "Time of the observation that the row shows: of receipt for a live post, of capture or writing for one from a file." }
-first_received_at = { type = "TIMESTAMPTZ", description = "When it first came." }
-last_received_at = { type = "TIMESTAMPTZ", description = "When it last came." }
+observed_at = { type = "TIMESTAMPTZ", distinct = true, description = "Time of the observation that the row shows: of receipt for a live post, of capture or writing for one from a file." }
+first_received_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it first came." }
+last_received_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it last came." }
 observations = { type = "BIGINT", description = "How often it came." }
 acquisition_path = { type = "VARCHAR", description = "How it first came: stream, search, archive." }
 session = { type = "VARCHAR", description = "Session in `raw` of the message that the row shows." }
-sequence = { type = "BIGINT", description = "Its position in the session." }
+sequence = { type = "BIGINT", distinct = true, description = "Its position in the session." }
 item = { type = "INTEGER", description = "Its position in the message, if that is a page." }
 */
 
