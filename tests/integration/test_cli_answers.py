@@ -98,7 +98,7 @@ def test_sql_that_writes_is_one_sentence(hostile: Person) -> None:
     [
         ("selec 1", "syntax error"),
         ("select nope from fact_post", '"nope" not found'),
-        ("select * from nope", "there are agg_hashtag_hour, "),
+        ("select * from nope", "there are agg_hashtag_day, "),
         ("select $x", "x"),
         ("select cast(text as int) from fact_post", "try_cast"),
         ("select 1 as a, 2 as a", "several columns named a"),

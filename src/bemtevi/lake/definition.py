@@ -18,8 +18,8 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 class Column:
     """One column.
 
-    `private` columns hold what a person wrote: their values never enter the table's log. In `distinct` columns
-    nearly every row has a value of its own: a dictionary of them would be made and thrown away.
+    `private` columns hold what a person wrote: their values never enter the table's log. In `distinct`
+    columns nearly every row has a value of its own: a dictionary would be made and thrown away.
     """
 
     name: str

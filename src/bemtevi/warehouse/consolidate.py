@@ -20,7 +20,7 @@ from bemtevi.errors import CorruptionError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
-from bemtevi.warehouse.model import WHOLE_PREFIX, Model, Scope, load_models
+from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
 FACT = "fact_post"
@@ -151,12 +151,11 @@ class Consolidation:
                 existing = engine.define_existing(model, files, hours)
                 if again:
                     engine.define_existing(model, [], hours)
-            else:
+            elif model.scope is Scope.WHOLE:
                 files = [] if version is None else table.snapshot(version).files
                 existing = engine.define_existing(model, files, None)
             for name in model.inputs:
-                if name.startswith(WHOLE_PREFIX):
-                    self._define_whole(name.removeprefix(WHOLE_PREFIX), versions, hours)
+                self._define_beside(name, versions, hours)
             made = engine.make(model)
             violations = engine.violations(model)
             if violations:
@@ -165,11 +164,19 @@ class Consolidation:
                 before, after = existing, made
         return before, after
 
-    def _define_whole(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
-        model = next(model for model in self._models if model.name == name)
-        version = versions.get(name)
-        files = [] if version is None else self._lake.table(model.definition).snapshot(version).files
-        self._engine.define_whole(model, files, hours)
+    def _define_beside(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
+        """Give the engine an input that is more of a table than what the run touches."""
+        if name.startswith(WHOLE_PREFIX):
+            where = "true"
+        elif name.startswith(DAY_PREFIX):
+            where = self._on_dates(hours)
+        else:
+            return
+        source = name.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)
+        model = next(model for model in self._models if model.name == source)
+        version = versions.get(source)
+        files = [] if version is None else self._lake.table(model.definition).files(version, where)
+        self._engine.define_beside(name, model, files, hours, where)
 
     def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
         """Commit every table just made; their new versions."""
@@ -190,15 +197,21 @@ class Consolidation:
         rows = self._engine.read(model.name)
         if model.scope is Scope.WHOLE:
             return table.replace("true", rows)
+        if model.scope is Scope.DATES:
+            return table.replace(self._on_dates(hours), rows)
         if empty:
             return table.append(rows)
         return table.replace(self._within(hours), rows)
 
     def _within(self, hours: Sequence[datetime]) -> str:
         """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
-        dates = ", ".join(f"'{date}'" for date in self._dates(hours))
         times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
-        return f"created_date in ({dates}) and created_hour in ({times})"
+        return f"{self._on_dates(hours)} and created_hour in ({times})"
+
+    def _on_dates(self, hours: Sequence[datetime]) -> str:
+        """The rows of the local dates of some hours, as SQL."""
+        dates = ", ".join(f"'{date}'" for date in self._dates(hours))
+        return f"created_date in ({dates})"
 
     def _dates(self, hours: Sequence[datetime]) -> list[str]:
         """The local dates that the hours touch: two for an hour over midnight."""

@@ -51,8 +51,11 @@ class Engine(Protocol):
         """
         ...
 
-    def define_whole(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
-        """Name `all_<table>`: the rows of the files outside `hours`, and the table just made."""
+    def define_beside(
+        self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime], where: str
+    ) -> None:
+        """Make the relation `name`: the rows of the files outside `hours` that satisfy `where` (SQL over the
+        table's columns), and the table just made."""
         ...
 
     def make(self, model: Model) -> int:

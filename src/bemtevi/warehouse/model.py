@@ -20,7 +20,9 @@ from bemtevi.lake.definition import Column, TableDefinition
 
 OPEN, CLOSE = "/*\n", "*/\n"
 WHOLE_PREFIX = "all_"
-"""An input `all_<table>` is that table as it will be, whole; without the prefix, what the run touches."""
+"""An input `all_<table>` is that table as it will be, whole; without a prefix, what the run touches."""
+DAY_PREFIX = "day_"
+"""An input `day_<table>` is that table as it will be, on the local dates that the run touches."""
 
 
 class Scope(StrEnum):
@@ -28,6 +30,8 @@ class Scope(StrEnum):
 
     HOURS = "hours"
     """The UTC hours (`created_hour`) that the new observations touch."""
+    DATES = "dates"
+    """The local dates (`created_date`) of those hours."""
     WHOLE = "whole"
 
 
@@ -76,7 +80,11 @@ def load_models() -> tuple[Model, ...]:
         if (name := entry.name.removesuffix(".sql")) != entry.name
     }
     graph = {
-        name: {source for put in model.inputs if (source := put.removeprefix(WHOLE_PREFIX)) in models}
+        name: {
+            source
+            for put in model.inputs
+            if (source := put.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)) in models
+        }
         for name, model in sorted(models.items())
     }
     return tuple(models[name] for name in graphlib.TopologicalSorter(graph).static_order())

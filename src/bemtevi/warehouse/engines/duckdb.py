@@ -17,7 +17,7 @@ from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse import hashtag
 from bemtevi.warehouse.engine import Staged
-from bemtevi.warehouse.model import WHOLE_PREFIX, Model, staging_files
+from bemtevi.warehouse.model import Model, staging_files
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 if TYPE_CHECKING:
@@ -171,11 +171,14 @@ class DuckDBEngine:
             )
             return self._count("existing")
 
-    def define_whole(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+    def define_beside(
+        self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime], where: str
+    ) -> None:
         """See the contract."""
         self._connection.execute(
-            f"create or replace temp view {WHOLE_PREFIX}{model.name} as {_rows(model, files)} "
-            f"where created_hour not in ({_literals(hours)}) union all by name select * from {model.name}"
+            f"create or replace temp view {name} as {_rows(model, files)} "
+            f"where created_hour not in ({_literals(hours)}) and {where} "
+            f"union all by name select * from {model.name}"
         )
 
     def make(self, model: Model) -> int:

@@ -40,6 +40,9 @@ author_follower_count = { type = "BIGINT", description = "The author's followers
 author_following_count = { type = "BIGINT", description = "Whom the author follows, as delivered with the post." }
 author_post_count = { type = "BIGINT", description = "The author's posts, as delivered with the post." }
 hashtags = { type = "STRUCT(hashtag VARCHAR, spelling VARCHAR, matched_by VARCHAR)[]", private = true, description = "Its hashtags in order, each once; see bridge_post_hashtag." }
+mentions = { type = "STRUCT(author_id VARCHAR, username VARCHAR)[]", private = true, description = "The authors that it mentions, as written; null if none; see bridge_post_mention." }
+urls = { type = "STRUCT(url VARCHAR, domain VARCHAR)[]", private = true, description = "The addresses that it links to, unshortened where the network says; null if none; see bridge_post_url." }
+media = { type = "STRUCT(media_key VARCHAR, type VARCHAR, url VARCHAR, alt_text VARCHAR)[]", private = true, description = "Its pictures and videos; null if none; see bridge_post_media." }
 observed_at = { type = "TIMESTAMPTZ", distinct = true, description = "Time of the observation that the row shows: of receipt for a live post, of capture or writing for one from a file." }
 first_received_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it first came." }
 last_received_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it last came." }
@@ -58,7 +61,8 @@ with candidate as (
     language_raw, client, type, conversation_id, in_reply_to_post_id, in_reply_to_author_id, referenced_post_id,
     referenced_author_id, edited_from, repost_count, reply_count, like_count, quote_count, bookmark_count,
     impression_count, possibly_sensitive, place_id, place_name, country_code, author_id, author_key,
-    author_follower_count, author_following_count, author_post_count, hashtags, observed_at,
+    author_follower_count, author_following_count, author_post_count, hashtags, mentions, urls, media,
+    observed_at,
     received_at as first_received_at, received_at as last_received_at, 1 as observations,
     path as acquisition_path, session, sequence, item
   from observation

@@ -23,7 +23,12 @@ create or replace temp macro folded(spelling) as
 
 -- The JSON of X's v2, as far as we read it. X renamed fields in its description of August 2026 (2.167); both
 -- spellings are read. A field of another type than told is null, never an error.
-set variable x_v2_entities = '{"hashtags":[{"tag":"VARCHAR"}],"urls":"VARCHAR","mentions":"VARCHAR"}';
+set variable x_v2_entities = '{"hashtags":[{"tag":"VARCHAR"}],
+  "urls":[{"url":"VARCHAR","expanded_url":"VARCHAR","unwound_url":"VARCHAR"}],
+  "mentions":[{"id":"VARCHAR","username":"VARCHAR"}]}';
+
+set variable x_v2_media = '{"media_key":"VARCHAR","type":"VARCHAR","url":"VARCHAR","preview_image_url":"VARCHAR",
+  "alt_text":"VARCHAR"}';
 
 set variable x_v2_note = '{"text":"VARCHAR","entities":' || getvariable('x_v2_entities') || '}';
 
@@ -37,6 +42,7 @@ set variable x_v2_post = '{
   "note_tweet":' || getvariable('x_v2_note') || ',"note_post":' || getvariable('x_v2_note') || ',
   "referenced_tweets":[{"type":"VARCHAR","id":"VARCHAR"}],"referenced_posts":[{"type":"VARCHAR","id":"VARCHAR"}],
   "edit_history_tweet_ids":["VARCHAR"],"edit_history_post_ids":["VARCHAR"],
+  "attachments":{"media_keys":["VARCHAR"]},
   "geo":{"place_id":"VARCHAR"}}';
 
 set variable x_v2_included = '{"id":"VARCHAR","text":"VARCHAR","author_id":"VARCHAR",
@@ -53,10 +59,15 @@ set variable x_v2_rest = '
   "includes":{
     "users":[' || getvariable('x_v2_user') || '],
     "tweets":[' || getvariable('x_v2_included') || '],"posts":[' || getvariable('x_v2_included') || '],
+    "media":[' || getvariable('x_v2_media') || '],
     "places":[{"id":"VARCHAR","full_name":"VARCHAR","country_code":"VARCHAR"}]},
   "__twarc":{"retrieved_at":"VARCHAR"}}';
 
--- Posts of X's v2 from a relation with `post`, `users`, `included`, `places` and the envelope of each: where the
+-- The host of an address, without www.
+create or replace temp macro domain_of(address) as
+  nullif(lower(regexp_extract(address, '^[A-Za-z]+://(?:[^/?#@]*@)?(?:www\.)?([^/:?#]+)', 1)), '');
+
+-- Posts of X's v2 from a relation with `post`, `users`, `included`, `media`, `places` and the envelope of each: where the
 -- three stand in a message differs, what is made of them does not.
 create or replace temp macro x_v2_posts(delivered) as table
 with referring as (
@@ -80,6 +91,16 @@ joined as (
     *,
     list_filter(included, lambda p: p.id = coalesce(reposted_id, quoted_id))[1] as reference
   from referred
+),
+-- a repost says what the original says, and its own copy is cut
+told as (
+  select
+    *,
+    case when reposted_id is not null and reference is not null
+      then coalesce(coalesce(reference.note_tweet, reference.note_post).entities, reference.entities)
+      else coalesce(note.entities, post.entities)
+    end as said
+  from joined
 )
 select
   'x' as network,
@@ -146,6 +167,20 @@ select
         tags_in(reference.text), lambda h: {'spelling': h, 'matched_by': 'referenced post'})
     end
   ) as found,
+  list_transform(said.mentions, lambda m: {'author_id': m.id, 'username': m.username}) as mentions,
+  list_transform(said.urls, lambda u: {
+    'url': coalesce(u.unwound_url, u.expanded_url, u.url), 'domain': domain_of(coalesce(u.unwound_url, u.expanded_url, u.url))
+  }) as urls,
+  case when post.attachments.media_keys is not null then list_transform(
+    post.attachments.media_keys,
+    lambda k: {
+      'media_key': k,
+      'type': list_filter(media, lambda m: m.media_key = k)[1].type,
+      'url': coalesce(
+        list_filter(media, lambda m: m.media_key = k)[1].url, list_filter(media, lambda m: m.media_key = k)[1].preview_image_url),
+      'alt_text': list_filter(media, lambda m: m.media_key = k)[1].alt_text
+    }
+  ) end as media,
   matched,
   case when path = 'archive'
     then coalesce(try_cast(retrieved_at as timestamptz), make_timestamp_ms((try_cast(post.id as bigint) >> 22) + 1288834974657)::timestamptz)
@@ -156,4 +191,4 @@ select
   session,
   sequence,
   item
-from joined;
+from told;

@@ -71,6 +71,9 @@ select
     lambda tag, position: tag.hashtag <> ''
       and list_position(list_transform(tags, lambda other: other.hashtag), tag.hashtag) = position
   ) as hashtags,
+  case when mentions <> [] then mentions end as mentions,
+  case when urls <> [] then urls end as urls,
+  case when media <> [] then media end as media,
   observed_at,
   received_at,
   path,

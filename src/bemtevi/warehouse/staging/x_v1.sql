@@ -4,7 +4,11 @@
 -- `retweet_count` was sometimes the string "100+" in 2011: null then. A status that was truncated has its
 -- whole text and the rest of its tags in `extended_tweet`.
 
-set variable x_v1_entities = '{"hashtags":[{"text":"VARCHAR"}]}';
+set variable x_v1_media = '{"media":[{"id_str":"VARCHAR","type":"VARCHAR","media_url_https":"VARCHAR",
+  "ext_alt_text":"VARCHAR"}]}';
+
+set variable x_v1_entities = '{"hashtags":[{"text":"VARCHAR"}],"urls":[{"url":"VARCHAR","expanded_url":"VARCHAR"}],
+  "user_mentions":[{"id_str":"VARCHAR","screen_name":"VARCHAR"}]}';
 
 set variable x_v1_user = '{"id_str":"VARCHAR","id":"VARCHAR","screen_name":"VARCHAR","name":"VARCHAR",
   "description":"VARCHAR","location":"VARCHAR","url":"VARCHAR","verified":"BOOLEAN","protected":"BOOLEAN",
@@ -13,7 +17,9 @@ set variable x_v1_user = '{"id_str":"VARCHAR","id":"VARCHAR","screen_name":"VARC
 
 set variable x_v1_core = '"id_str":"VARCHAR","id":"VARCHAR","created_at":"VARCHAR","text":"VARCHAR",
   "full_text":"VARCHAR","user":' || getvariable('x_v1_user') || ',"entities":' || getvariable('x_v1_entities') || ',
-  "extended_tweet":{"full_text":"VARCHAR","entities":' || getvariable('x_v1_entities') || '}';
+  "extended_entities":' || getvariable('x_v1_media') || ',
+  "extended_tweet":{"full_text":"VARCHAR","entities":' || getvariable('x_v1_entities') || ',
+    "extended_entities":' || getvariable('x_v1_media') || '}';
 
 set variable x_v1_status = '{' || getvariable('x_v1_core') || ',
   "lang":"VARCHAR","source":"VARCHAR","in_reply_to_status_id_str":"VARCHAR","in_reply_to_user_id_str":"VARCHAR",
@@ -54,6 +60,12 @@ named as (
 dated as (
   select
     *,
+    -- a repost says what the original says, and its own copy is cut
+    case when reposted_id is not null
+      then coalesce(reference.extended_tweet.entities, reference.entities)
+      else coalesce(post.extended_tweet.entities, post.entities)
+    end as said,
+    coalesce(post.extended_tweet.extended_entities, post.extended_entities) as shown,
     coalesce(
       try_strptime(post.created_at, '%a %b %d %H:%M:%S %z %Y'),
       case when try_cast(post_id as bigint) >= 29700859247
@@ -120,6 +132,13 @@ select
         lambda h: {'spelling': h, 'matched_by': 'referenced post'})
     end
   ) as found,
+  list_transform(said.user_mentions, lambda m: {'author_id': m.id_str, 'username': m.screen_name}) as mentions,
+  list_transform(said.urls, lambda u: {
+    'url': coalesce(u.expanded_url, u.url), 'domain': domain_of(coalesce(u.expanded_url, u.url))
+  }) as urls,
+  list_transform(shown.media, lambda m: {
+    'media_key': m.id_str, 'type': m.type, 'url': m.media_url_https, 'alt_text': m.ext_alt_text
+  }) as media,
   matched,
   case when path = 'archive' then created_at else received_at end as observed_at,
   received_at,

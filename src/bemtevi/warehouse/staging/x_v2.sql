@@ -23,13 +23,13 @@ paged as (
   select
     session, sequence, unnest(generate_series(0, len(j.data) - 1)) as item, path, received_at, matched,
     unnest(j.data) as post, j.includes.users as users,
-    coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.places as places,
+    coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.media as media, j.includes.places as places,
     j.__twarc.retrieved_at as retrieved_at
   from page
 )
 select
   session, sequence, 0 as item, path, received_at, matched, j.data as post, j.includes.users as users,
-  coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.places as places,
+  coalesce(j.includes.tweets, j.includes.posts) as included, j.includes.media as media, j.includes.places as places,
   j.__twarc.retrieved_at as retrieved_at
 from line
 union all by name

@@ -8,6 +8,7 @@ with line as (
     from_json(payload, getvariable('x_v2_post')) as post,
     from_json(payload, '{
       "author":' || getvariable('x_v2_user') || ',
+      "attachments":{"media":[' || getvariable('x_v2_media') || ']},
       "geo":{"place_id":"VARCHAR","id":"VARCHAR","full_name":"VARCHAR","country_code":"VARCHAR"},
       "__twarc":{"retrieved_at":"VARCHAR"}}') as around,
     from_json(json_extract(payload, '$.referenced_tweets'), '[' || getvariable('x_v2_included') || ']') as included,
@@ -19,6 +20,7 @@ select
   session, sequence, 0 as item, path, received_at, matched, post,
   list_concat([around.author], list_transform(others, lambda other: other.author)) as users,
   included,
+  around.attachments.media as media,
   [{
     'id': coalesce(around.geo.place_id, around.geo.id), 'full_name': around.geo.full_name,
     'country_code': around.geo.country_code
