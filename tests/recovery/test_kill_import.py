@@ -146,9 +146,14 @@ def kill_until(place: Place, archive: Archive, chance: random.Random, wanted: in
 
 
 def test_killed_import(tmp_path: Path, archive: Archive, chance: random.Random) -> None:
-    work = "import (short)"
-    assert kill_until(Place(tmp_path), archive, chance, 3, work)
-    verify(Place(tmp_path), archive, work)
+    work, kills = "import (short)", 0
+    for number in range(10):  # one import may be done before the first kill
+        place = Place(tmp_path / f"{number}")
+        kills += kill_until(place, archive, chance, 3, work)
+        verify(place, archive, work)
+        if kills:
+            break
+    assert kills
 
 
 @pytest.mark.heavy

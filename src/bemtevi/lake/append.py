@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
-from bemtevi import crashpoint
+from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.parquet_file import ParquetFile
 from bemtevi.lake.table import Table
@@ -142,6 +142,7 @@ class Appender:
                 raise
             if self.table.is_local:
                 _sync(Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json")
+        metrics.committed(self.table.definition.name)
 
     def _open(self) -> DeltaTable:
         self._there()
