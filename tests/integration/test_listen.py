@@ -16,7 +16,7 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from bemtevi.errors import MissingCredentialError, NetworkError, UsageError
+from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TrackedRule, change_rules, rule_tag
@@ -381,13 +381,16 @@ def test_a_token_that_is_withdrawn_while_it_listens_ends_it(tmp_path: Path) -> N
     assert sum(one.received().values()) == one.listener.acknowledged  # what had come is kept
 
 
-def test_a_server_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_reached_is_waited_for(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    one = Listening(tmp_path, url, "#covid19").start()
-    eventually(one.ended)
-    assert isinstance(one.failure, NetworkError)
-    assert "BEMTEVI_X_API_URL" in str(one.failure)
+    with capture_logs() as logs:
+        one = Listening(tmp_path, url, "#covid19").start()
+        eventually(lambda: any(entry["event"] == "listener.rules_not_synced" for entry in logs))
+        one.stop()
+    told = next(entry for entry in logs if entry["event"] == "listener.rules_not_synced")
+    assert "BEMTEVI_X_API_URL" in told["error"]
+    assert one.failure is None
 
 
 def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
@@ -411,7 +414,7 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     assert set(delivered) <= set(received)
     heard = [identity for identity in before if identity in received]
     assert heard == before[: len(heard)]  # only what died on the way at the end is not there
-    assert set(received) == {*heard, *delivered}
+    assert set(received) >= {*heard, *delivered}  # and what search brought of the time between
 
 
 def test_a_lake_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -441,7 +444,8 @@ def test_a_lake_that_goes_away_and_comes_back(tmp_path: Path, monkeypatch: pytes
         one.stop()
     assert (one.failure, one.whole) == (None, True)
     assert one.received() == Counter(delivered)
-    assert not any(entry["event"] == "listener.rules_not_synced" for entry in logs)
+    # that the list cannot be read meanwhile may be told; it must not be taken for an empty list
+    assert not any("Nothing is followed" in entry.get("error", "") for entry in logs)
 
 
 def test_it_stops_while_the_lake_is_away_and_the_next_start_writes_what_waits(tmp_path: Path) -> None:

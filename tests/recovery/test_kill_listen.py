@@ -208,11 +208,13 @@ def durable(process: Process) -> dict[str, int]:
 
 def stored(place: Place) -> dict[str, list[tuple[int, str]]]:
     """Sequence and post of each session in raw, in order."""
-    reader = DeltaTable(place.lake / "layer1" / "raw").scan(["session", "sequence", "key"])
+    reader = DeltaTable(place.lake / "layer1" / "raw").scan(["session", "sequence", "key", "path"])
     rows = pa.RecordBatchReader.from_stream(reader).read_all()
     sessions: dict[str, list[tuple[int, str]]] = {}
     for row in rows.to_pylist():
-        sessions.setdefault(row["session"], []).append((row["sequence"], row["key"]))
+        # what search brings to fill the gaps of a kill may repeat what the stream brought
+        if row["path"] == "stream":
+            sessions.setdefault(row["session"], []).append((row["sequence"], row["key"]))
     return {session: sorted(pairs) for session, pairs in sessions.items()}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -24,8 +23,6 @@ from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
 FACT = "fact_post"
-
-WRITERS = 2
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
@@ -180,16 +177,11 @@ class Consolidation:
 
     def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
         """Commit every table just made; their new versions."""
-
-        def write(model: Model) -> int:
-            version = self._write(model, hours, empty=empty)
+        versions = {}
+        for model in self._models:
+            versions[model.name] = self._write(model, hours, empty=empty)
             self._engine.drop(model.name)
-            return version
-
-        # one writer keeps one core busy; the largest table first, so that the others are written meanwhile
-        models = sorted(self._models, key=lambda model: model.name != FACT)
-        with ThreadPoolExecutor(WRITERS) as pool:
-            return dict(zip((model.name for model in models), pool.map(write, models), strict=True))
+        return versions
 
     def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
         """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""

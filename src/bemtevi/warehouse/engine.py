@@ -67,7 +67,7 @@ class Engine(Protocol):
         ...
 
     def read(self, name: str) -> pa.RecordBatchReader:
-        """The rows of a table just made, in the model's order. Several threads may read at once."""
+        """The rows of a table just made, in the model's order."""
         ...
 
     def drop(self, name: str) -> None:

@@ -184,8 +184,7 @@ class DuckDBEngine:
     def make(self, model: Model) -> int:
         """See the contract."""
         with self._told():
-            # not a temporary table: those are seen by one connection alone
-            self._connection.execute(f"create or replace table {model.name} as {model.query}")
+            self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
         return self._count(model.name)
 
     def violations(self, model: Model) -> list[str]:
@@ -207,15 +206,14 @@ class DuckDBEngine:
     def read(self, name: str) -> pa.RecordBatchReader:
         """See the contract."""
         with self._told():
-            return self._connection.cursor().execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
+            return self._connection.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
 
     def drop(self, name: str) -> None:
         """See the contract."""
         if name == "observation":
             self._connection.execute("drop view if exists observation")
-            self._connection.execute("drop table if exists staged")
-        else:
-            self._connection.cursor().execute(f"drop table if exists {name}")
+            name = "staged"
+        self._connection.execute(f"drop table if exists {name}")
 
     def _script(self, sql: str) -> None:
         for statement in duckdb.extract_statements(sql):
