@@ -7,7 +7,6 @@ table stays open between commits: opening it anew would replay the log. Leaves t
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -22,6 +21,7 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
+from bemtevi.lake.durable import sync
 from bemtevi.lake.parquet_file import ParquetFile
 from bemtevi.lake.table import Table
 
@@ -141,7 +141,9 @@ class Appender:
                 self._delta = None  # opened anew: who knows what has become of it
                 raise
             if self.table.is_local:
-                _sync(Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json")
+                entry = Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json"
+                sync(entry)
+                sync(entry.parent)
         metrics.committed(self.table.definition.name)
 
     def _open(self) -> DeltaTable:
@@ -243,13 +245,3 @@ def _whole(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.T
         else:
             columns.append(pa.nulls(rows.num_rows, field.type))
     return pa.table(columns, schema=schema)
-
-
-def _sync(path: Path) -> None:
-    """Make a file and its name durable."""
-    for one in (path, path.parent):
-        descriptor = os.open(one, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -29,6 +29,10 @@ class Completeness:
     listened_seconds: float
     filled_seconds: float
     missing_seconds: float
+    followed: tuple[Interval, ...]
+    """When at least one of the rules was followed, in the period."""
+    missing: tuple[Interval, ...]
+    """Of that, what is neither listened to nor filled."""
     gaps: tuple[Gap, ...]
     """Those that touch the period and concern the rules, oldest first."""
     expected: int | None
@@ -73,6 +77,8 @@ def completeness(
         listened_seconds=max(tracked - seconds(missing) - seconds(filled), 0.0),
         filled_seconds=seconds(filled),
         missing_seconds=seconds(missing),
+        followed=tuple(followed),
+        missing=tuple(missing),
         gaps=concerned,
         expected=sum(gap.expected_posts or 0 for gap in checked) if checked else None,
         stored=sum(gap.filled_posts or 0 for gap in checked) if checked else None,

@@ -8,14 +8,13 @@ line tell the truth while no listener runs. Leaves to `listen.ledger` what is wr
 
 from __future__ import annotations
 
-import os
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import msgspec
 
 from bemtevi.errors import CorruptionError
-from bemtevi.lake.gap import Cause, Gap, State, new_gap, newest, read_gaps
+from bemtevi.lake.durable import replace_file
+from bemtevi.lake.gap import Cause, Gap, new_gap, newest, read_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout, journals
 
@@ -128,25 +127,3 @@ def known_gaps(
         and (until is None or gap.started_at < until)
         and (since is None or gap.ended_at is None or gap.ended_at > since)
     ]
-
-
-def is_of_all_rules(gap: Gap) -> bool:
-    """Whether it lasts and concerns every rule."""
-    return gap.state is State.OPEN and not gap.rules
-
-
-def replace_file(path: Path, data: bytes, *, durable: bool) -> None:
-    """Write a small file whole, or leave it as it was. Raises OSError."""
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(data)
-        if durable:
-            file.flush()
-            os.fsync(file.fileno())
-    temporary.replace(path)
-    if durable:
-        descriptor = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

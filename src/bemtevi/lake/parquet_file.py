@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import time
 import uuid
 from concurrent.futures import Executor, Future
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from bemtevi.lake.durable import sync
 from bemtevi.lake.table import COMPRESSION_LEVEL, PAGE_BYTES, Table
 
 ROW_GROUP_BYTES = 8 * 1024 * 1024
@@ -74,12 +74,7 @@ class ParquetFile:
         self._writer.close()
         self._sink.close()
         if self._table.is_local:
-            descriptor = os.open(self._address, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-                self.size = os.fstat(descriptor).st_size
-            finally:
-                os.close(descriptor)
+            self.size = sync(Path(self._table.uri) / self.path)
         else:
             self.size = self._table.filesystem.get_file_info(self.path).size
 
@@ -105,10 +100,6 @@ class ParquetFile:
             data_change,
             json.dumps(statistics(self._metadata[0], self._table.definition.statistics_columns)),
         )
-
-    @property
-    def _address(self) -> Path:
-        return Path(self._table.uri) / self.path
 
     def _encode(self, encoder: Executor | None) -> None:
         """Make what waits a row group; with an encoder, while the next rows are made. One at a time."""

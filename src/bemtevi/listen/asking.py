@@ -22,6 +22,7 @@ import structlog
 
 from bemtevi import crashpoint
 from bemtevi.errors import CorruptionError, StorageError
+from bemtevi.lake.durable import replace_file
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout, journals
 from bemtevi.lake.raw import RAW
@@ -213,10 +214,7 @@ class Desk:
 
     def keep(self, asking: Asking) -> None:
         """Keep the place. Raises OSError."""
-        path = self.layout.asking(asking.name)
-        temporary = path.with_suffix(".new")
-        temporary.write_bytes(msgspec.json.encode(asking))
-        temporary.replace(path)
+        replace_file(self.layout.asking(asking.name), msgspec.json.encode(asking), durable=False)
 
     def done(self, asking: Asking) -> None:
         """Forget it."""

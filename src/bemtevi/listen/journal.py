@@ -15,7 +15,6 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import msgspec
 import structlog
@@ -23,6 +22,7 @@ from filelock import FileLock
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import CorruptionError, DiskFullError, StorageError, UsageError
+from bemtevi.lake.durable import replace_file, sync
 from bemtevi.lake.lake import acquire
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.listen import segment
@@ -179,13 +179,7 @@ class Journal:
         return identity
 
     def _keep(self, identity: Identity) -> None:
-        temporary = self.layout.identity.with_suffix(".new")
-        with temporary.open("wb") as file:
-            file.write(msgspec.json.encode(identity))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.layout.identity)
-        _sync_folder(self.layout.folder)
+        replace_file(self.layout.identity, msgspec.json.encode(identity), durable=True)
 
     def _recover(self) -> None:
         """Seal what a killed process left open, without the tail that it never acknowledged."""
@@ -199,7 +193,7 @@ class Journal:
                 path.rename(self.layout.segment(int(path.stem)))
             else:
                 path.unlink()
-        _sync_folder(self.layout.folder)
+        sync(self.layout.folder)
 
     def _run(self) -> None:
         try:
@@ -246,7 +240,7 @@ class Journal:
                 self.durable_until = before
             if current is not None and (closing or self._due(current)):
                 current.seal()
-                _sync_folder(self.layout.folder)
+                sync(self.layout.folder)
                 current = None
                 crashpoint.reach("journal.sealed")
                 self.sealed.set()
@@ -258,7 +252,7 @@ class Journal:
         self._identity.next += 1
         self._keep(self._identity)
         opened = OpenSegment(self.layout.open_segment(number))
-        _sync_folder(self.layout.folder)
+        sync(self.layout.folder)
         return opened
 
     def _due(self, current: OpenSegment) -> bool:
@@ -292,12 +286,3 @@ class Journal:
             if closed and messages is None:
                 self._intakes.remove(intake)
         return batches, more
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import os
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from bemtevi.lake.durable import replace_file
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import RAW
 from bemtevi.listen.dialects import EnvelopeReader
@@ -164,9 +164,4 @@ def read_file(path: Path) -> Kept:
 def write_file(path: Path, meter: Meter, percent: int) -> None:
     """Keep what was counted. Whole or as it was. Raises OSError."""
     days = {day.isoformat(): meter.days[day] for day in sorted(meter.days)[-KEPT_DAYS:]}
-    temporary = path.with_suffix(".new")
-    with temporary.open("wb") as file:
-        file.write(msgspec.json.encode(Kept(days, percent)))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    replace_file(path, msgspec.json.encode(Kept(days, percent)), durable=True)

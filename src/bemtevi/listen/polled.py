@@ -13,9 +13,9 @@ from datetime import datetime
 import msgspec
 
 from bemtevi.errors import CorruptionError, StorageError
+from bemtevi.lake.durable import replace_file
 from bemtevi.lake.gap import Cause, Gap, State, new_gap
 from bemtevi.lake.layout import JournalLayout
-from bemtevi.lake.local_ledger import replace_file
 from bemtevi.listen.asking import Search
 from bemtevi.listen.fill import cut_off, unfillable
 from bemtevi.listen.ledger import TICK

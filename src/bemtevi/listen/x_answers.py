@@ -14,9 +14,6 @@ from bemtevi.listen.network import End, Outcome
 from bemtevi.listen.x_client import Problem, problem, rate_limit
 
 LONGEST_DETAIL = 200
-
-LAST_WORDS = ("operational-disconnect", "usage-capped", "rate-limit-exceeded", "streaming-connection")
-"""Kinds of problem after which a stream brings no more."""
 REASONS = {
     "client-not-enrolled": "the app is not part of a project with access to API v2",
     "official-client-forbidden": "the token is not an app-only bearer token of a developer's app",

@@ -96,7 +96,6 @@ def asked(rule: TrackedRule) -> set[str]:
 def coverage(rules: Sequence[TrackedRule], gaps: Iterable[Gap], period: Period, now: datetime) -> Coverage:
     """What these rules heard in a period; what lies after `now` does not count."""
     end = max(min(period.until, now), period.since)
-    whole = [(period.since, end)]
     gaps = list(gaps)
     followed: dict[str, list[Interval]] = {}
     missing: dict[str, list[Interval]] = {}
@@ -104,13 +103,9 @@ def coverage(rules: Sequence[TrackedRule], gaps: Iterable[Gap], period: Period, 
     for network in sorted({rule.network for rule in rules}):
         own = [rule for rule in rules if rule.network == network]
         known = completeness(own, gaps, period.since, end)
-        times = common(union((rule.added_at, rule.removed_at or end) for rule in own), whole)
-        if not times:
-            continue
-        followed[network] = times
-        concerned += known.gaps
-        lost = union((gap.started_at, gap.ended_at or end) for gap in known.gaps if gap.state not in FILLED)
-        missing[network] = common(times, lost)
+        if known.followed:
+            followed[network], missing[network] = [*known.followed], [*known.missing]
+            concerned += known.gaps
     return Coverage(period, followed, missing, tuple(concerned))
 
 
@@ -174,7 +169,7 @@ def week(
     posts: dict[tuple[int, int], int] = {}
     heard_hours: dict[tuple[int, int], float] = {}
     for row in rows:
-        place = _place(row["at"], zone)
+        place = hour_of_week(row["at"], zone)
         posts[place] = posts.get(place, 0) + row["posts"]
     at = period.since.replace(minute=0, second=0, microsecond=0)
     while at < period.until:
@@ -182,7 +177,7 @@ def week(
         share = heard.share(None, start, end)
         if share is None:
             share = 1.0 if known is not None and start < known.until and end > known.since else 0.0
-        place = _place(at, zone)
+        place = hour_of_week(at, zone)
         length = (end - start) / HOUR
         heard_hours[place] = heard_hours.get(place, 0.0) + share * length
         at += HOUR
@@ -205,7 +200,8 @@ def _mean(posts: int, listened: float) -> float | None:
     return posts / listened
 
 
-def _place(at: datetime, zone: ZoneInfo) -> tuple[int, int]:
+def hour_of_week(at: datetime, zone: ZoneInfo) -> tuple[int, int]:
+    """Day of the week (1 Monday) and hour, on the clock of a zone."""
     local = at.astimezone(zone)
     return local.isoweekday(), local.hour
 

@@ -10,12 +10,12 @@ and Heard (2010) for the conjugate form; Benjamini and Hochberg (1995).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bemtevi.serve.ask.coverage import Coverage
+from bemtevi.serve.ask.coverage import Coverage, hour_of_week
 from bemtevi.serve.ask.selection import Question, Selection
 from bemtevi.serve.questions import Period
 
@@ -95,11 +95,11 @@ def season(
     rate = sum(posts.values()) / max(sum(heard.values()), 1e-9)
     seen: dict[tuple[int, int], float] = {}
     for at, exposure in heard.items():
-        place = _place(at, zone)
+        place = hour_of_week(at, zone)
         seen[place] = seen.get(place, 0.0) + exposure
     made: dict[tuple[int, int], float] = {}
     for at, number in posts.items():
-        place = _place(at, zone)
+        place = hour_of_week(at, zone)
         made[place] = made.get(place, 0.0) + number
     return {
         place: (made.get(place, 0.0) / max(rate, 1e-9) + 1.0) / (exposure + 1.0)
@@ -125,14 +125,14 @@ def score(
         return []
     guard = hour - timedelta(hours=GUARD_HOURS)
     strength = 1.0 + sum(
-        weights.get(_place(at, zone), 1.0) * share * 2 ** (-((hour - at) / HOUR) / HALF_LIFE_HOURS)
+        weights.get(hour_of_week(at, zone), 1.0) * share * 2 ** (-((hour - at) / HOUR) / HALF_LIFE_HOURS)
         for at, share in heard.items()
         if at < guard
     )
     tested = []
     for row in rows:
         shape = 0.5 + row["level"]
-        expected = shape / strength * weights.get(_place(hour, zone), 1.0) * exposure
+        expected = shape / strength * weights.get(hour_of_week(hour, zone), 1.0) * exposure
         size = 1.0 / (1.0 / shape + 1.0 / PHI)
         number = row["posts"]
         tail = log_tail(number, size, expected)
@@ -192,14 +192,3 @@ def log_tail(number: int, size: float, mean: float) -> float:
 def _gamma_quantile(shape: float, z: float) -> float:
     """A quantile of Gamma(shape, 1) by Wilson and Hilferty (1931); off by some per cent for small shapes."""
     return shape * max(1 - 1 / (9 * shape) + z / (3 * math.sqrt(shape)), 0.0) ** 3
-
-
-def _place(at: datetime, zone: ZoneInfo) -> tuple[int, int]:
-    local = at.astimezone(zone)
-    return local.isoweekday(), local.hour
-
-
-def usual(values: Sequence[float]) -> float | None:
-    """The middle of some values, or None."""
-    ordered = sorted(values)
-    return ordered[len(ordered) // 2] if ordered else None

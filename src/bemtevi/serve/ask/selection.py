@@ -14,8 +14,6 @@ from zoneinfo import ZoneInfo
 
 from bemtevi.serve.questions import Period
 
-TYPES = ("original", "reply", "quote", "repost")
-
 
 @dataclass(frozen=True)
 class Question:
