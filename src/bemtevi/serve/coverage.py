@@ -20,7 +20,14 @@ NOT_BEFORE = ("-#", "-＃")
 
 def rules_about(rules: Iterable[TrackedRule], hashtag: str) -> list[TrackedRule]:
     """The rules that ask for a hashtag (folded) by its name, alone or with others."""
-    return [rule for rule in rules if hashtag in map(fold, extract(_wanted(rule.value)))]
+    return [rule for rule in rules if hashtag in named(rule)]
+
+
+def named(rule: TrackedRule) -> set[str]:
+    """The hashtags that a rule asks for by their names, folded; not those that it excludes."""
+    words = rule.value.replace("(", " ").split()
+    wanted = " ".join(word for word in words if not word.startswith(NOT_BEFORE))
+    return {fold(spelling) for spelling in extract(wanted)}
 
 
 def hashtag_completeness(
@@ -72,8 +79,3 @@ def sentence(answer: Completeness | None) -> str:
     if answer.missing_seconds:
         parts.append(f"missing {length(answer.missing_seconds)}")
     return ", ".join(parts)
-
-
-def _wanted(rule: str) -> str:
-    """A rule without the hashtags that it excludes."""
-    return " ".join(part for part in rule.replace("(", " ").split() if not part.startswith(NOT_BEFORE))

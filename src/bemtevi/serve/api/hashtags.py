@@ -12,8 +12,9 @@ from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Make, Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Hashtag, Limit
 from bemtevi.serve.ask import company, counts, lists, rising
-from bemtevi.serve.ask.coverage import asked, coverage, rules_of, steps, week
+from bemtevi.serve.ask.coverage import coverage, rules_of, steps, week
 from bemtevi.serve.ask.selection import Selection
+from bemtevi.serve.coverage import named
 from bemtevi.serve.questions import Period
 from bemtevi.warehouse.hashtag import fold
 
@@ -243,7 +244,7 @@ def hashtags(
 
 def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict[str, Any]]:
     current = [rule for rule in work.snapshot.rules if rule.removed_at is None]
-    tags = sorted({tag for rule in current for tag in asked(rule)})[:200]
+    tags = sorted({tag for rule in current for tag in named(rule)})[:200]
     rows = {row["hashtag"]: row for row in work.rows(counts.hashtags(selection, 10_000))}
     found = [
         {"spelling": tag, "posts": 0, "authors": 0, "last_at": None, **rows.get(tag, {}), "hashtag": tag}

@@ -11,8 +11,9 @@ from starlette.responses import Response
 from bemtevi import __version__
 from bemtevi.serve.api.answering import Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Limit
-from bemtevi.serve.ask.coverage import asked, coverage, lanes, plain_gap, rules_of
+from bemtevi.serve.ask.coverage import coverage, lanes, plain_gap, rules_of
 from bemtevi.serve.ask.selection import Question
+from bemtevi.serve.coverage import named
 from bemtevi.serve.questions import Period
 from bemtevi.warehouse.model import load_models
 
@@ -81,7 +82,7 @@ def status(request: Request, answers: Answers) -> Response:
                     "network": rule.network,
                     "rule": rule.value,
                     "since": rule.added_at,
-                    "hashtags": sorted(asked(rule)),
+                    "hashtags": sorted(named(rule)),
                 }
                 for rule in rules
             ],

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from bemtevi.lake.coverage import FILLED, Interval, common, completeness, seconds, union, without
 from bemtevi.lake.gap import Gap
 from bemtevi.lake.track import TrackedRule
+from bemtevi.serve.coverage import rules_about
 from bemtevi.serve.questions import Period
-from bemtevi.warehouse.hashtag import extract, fold
 
 DEAF_BELOW = 0.001
 HOUR = timedelta(hours=1)
@@ -84,13 +84,7 @@ def plain_gap(gap: Gap) -> dict[str, Any]:
 def rules_of(rules: Sequence[TrackedRule], hashtag: str | None, network: str | None) -> list[TrackedRule]:
     """The rules that ask for a hashtag; all, where none names it: it came along with what is followed."""
     known = [rule for rule in rules if network is None or rule.network == network]
-    naming = [rule for rule in known if hashtag is not None and hashtag in asked(rule)]
-    return naming or known
-
-
-def asked(rule: TrackedRule) -> set[str]:
-    """The hashtags that a rule names, folded."""
-    return {fold(spelling) for spelling in extract(rule.value)}
+    return (rules_about(known, hashtag) if hashtag is not None else []) or known
 
 
 def coverage(rules: Sequence[TrackedRule], gaps: Iterable[Gap], period: Period, now: datetime) -> Coverage:
