@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Self
 
@@ -18,11 +19,8 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
-from bemtevi.lake.gap import GAP
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.sample import SAMPLE
-from bemtevi.lake.track import TRACK
+from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, Run, last_run
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -37,6 +35,36 @@ class TooLongError(UsageError):
     """A question that was stopped because its time was over."""
 
 
+@dataclass(frozen=True)
+class Tables:
+    """Every table of a lake at one moment, with the files of its version."""
+
+    run: Run | None
+    """The run whose tables of layer 2 these are; None before the first."""
+    files: tuple[tuple[TableDefinition, tuple[str, ...]], ...]
+    empty: bool
+    """Whether the lake has no table at all."""
+
+
+def tables_of(lake: Lake) -> Tables:
+    """The tables now. Raises UsageError for a lake in another zone, StorageError."""
+    run = last_run(lake)
+    versions = {} if run is None else run.table_versions
+    found: list[tuple[TableDefinition, tuple[str, ...]]] = []
+    for model in load_models():
+        files: list[str] = []
+        if model.name in versions:
+            lake.check_zone(model.definition)
+            files = lake.table(model.definition).snapshot(versions[model.name]).files
+        found.append((model.definition, tuple(files)))
+    empty = True
+    for definition in (*LAYER_1, RUN):
+        snapshot = lake.table(definition).snapshot()
+        empty &= snapshot.version < 0
+        found.append((definition, tuple(snapshot.files)))
+    return Tables(run, tuple(found), empty)
+
+
 class Catalog:
     """A connection that knows the tables of a lake by their names. Use as a context manager."""
 
@@ -47,11 +75,13 @@ class Catalog:
         memory_limit: str = "1GB",
         threads: int | None = None,
         closed: bool = False,
+        tables: Tables | None = None,
     ) -> None:
-        """`closed`: for SQL of strangers. No file is read but the snapshot's own.
+        """`tables`: those to show, as they are when it is entered if None.
 
-        And no setting is changed.
+        `closed`: for SQL of strangers. No file is read but the snapshot's own, and no setting is changed.
         """
+        self._tables = tables
         self._lake = lake
         self._closed = closed
         self._files: list[str] = []
@@ -63,7 +93,8 @@ class Catalog:
         """Whether the lake has no table at all."""
 
     def __enter__(self) -> Self:
-        self.run = last_run(self._lake)
+        tables = self._tables or tables_of(self._lake)
+        self.run, self.empty = tables.run, tables.empty
         self._folder = make_spill_folder()
         self._connection = duckdb.connect()
         self._connection.execute("set temp_directory = ?", [self._folder])
@@ -76,17 +107,8 @@ class Catalog:
         if self._threads is not None:
             self._connection.execute("set threads = ?", [self._threads])
         self._connection.execute("create schema made")
-        versions = {} if self.run is None else self.run.table_versions
-        for model in load_models():
-            files = []
-            if model.name in versions:
-                self._lake.check_zone(model.definition)
-                files = self._lake.table(model.definition).snapshot(versions[model.name]).files
-            self._view(model.definition, files)
-        for definition in (RAW, QUARANTINE, TRACK, GAP, SAMPLE, RUN):
-            snapshot = self._lake.table(definition).snapshot()
-            self.empty &= snapshot.version < 0
-            self._view(definition, snapshot.files)
+        for definition, files in tables.files:
+            self._view(definition, files)
         sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
         for statement in duckdb.extract_statements(sql):
             self._connection.execute(statement.query)

@@ -19,7 +19,7 @@ from bemtevi.errors import BemteviError
 from bemtevi.lake.gap import GAP, Gap, read_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import TRACK, TrackedRule, read_rules
-from bemtevi.serve.catalog import Catalog
+from bemtevi.serve.catalog import Catalog, Tables, tables_of
 from bemtevi.warehouse.run import RUN
 
 log = structlog.get_logger()
@@ -101,12 +101,11 @@ class Snapshots:
         current = self._current
         if current is not None and current.version == version:
             return False
+        tables = tables_of(self.lake)
         fresh = Snapshot(
             version,
-            Catalog(self.lake, memory_limit=self._memory_limit, threads=self._threads).__enter__(),
-            Catalog(
-                self.lake, memory_limit=self._sql_memory_limit, threads=self._threads, closed=True
-            ).__enter__(),
+            self._opened(tables, self._memory_limit, closed=False),
+            self._opened(tables, self._sql_memory_limit, closed=True),
             read_rules(self.lake, removed=True),
             read_gaps(self.lake),
             datetime.now(UTC),
@@ -119,6 +118,11 @@ class Snapshots:
         if old is not None and unused:
             old.close()
         return True
+
+    def _opened(self, tables: Tables, memory_limit: str, *, closed: bool) -> Catalog:
+        return Catalog(
+            self.lake, memory_limit=memory_limit, threads=self._threads, closed=closed, tables=tables
+        ).__enter__()
 
     def _newest(self) -> str:
         """The versions of the tables whose change changes answers."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from bemtevi import __version__
 from bemtevi.errors import BemteviError
-from bemtevi.serve.api import hashtags, pages, posts, sql, state
+from bemtevi.serve.api import hashtags, pages, posts, several, sql, state
 from bemtevi.serve.api.answering import SECONDS, Answering, told
 from bemtevi.serve.api.guard import LOCAL_HOSTS, Access, Guard, problem
 from bemtevi.serve.snapshot import Snapshots
@@ -42,7 +42,7 @@ def create_app(
         redoc_url=None,
     )
     app.state.answering = Answering(snapshots, access, seconds)
-    for part in (hashtags, posts, state, sql, pages):
+    for part in (hashtags, several, posts, state, sql, pages):
         app.include_router(part.router)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(Guard, access=access, hosts=LOCAL_HOSTS if local else None)

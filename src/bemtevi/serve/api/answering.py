@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from bemtevi.errors import BemteviError
 from bemtevi.serve.api.guard import Access, problem
-from bemtevi.serve.ask.coverage import coverage, rules_of
+from bemtevi.serve.ask.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.ask.selection import Question, Selection
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.export import FORMATS
@@ -78,6 +78,11 @@ class Work:
         rows = self.rows(question)
         self.meta["limit"], self.meta["more"] = limit, len(rows) > limit
         return rows[:limit]
+
+    def heard(self, hashtag: str | None, network: str | None, period: Period) -> Coverage:
+        """What was heard in a period by the rules that ask for a hashtag; by all, without one."""
+        rules = rules_of(self.snapshot.rules, hashtag, network)
+        return coverage(rules, self.snapshot.gaps, period, self.now)
 
     def known(self, hashtag: str | None) -> Period | None:
         """From the first collected post, with the hashtag or of all, to the last."""
@@ -192,9 +197,9 @@ class Answering:
         }
         if selection is not None:
             period = selection.period
-            rules = rules_of(work.snapshot.rules, selection.hashtag, selection.network)
+            heard = work.heard(selection.hashtag, selection.network, period)
             meta |= {"since": period.since, "until": period.until, "hashtag": selection.hashtag}
-            meta["completeness"] = coverage(rules, work.snapshot.gaps, period, work.now).plain()
+            meta["completeness"] = heard.plain()
             if work.asked:
                 meta["sql"] = work.asked[0].literal()
         return meta | work.meta

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from bemtevi import __version__
 from bemtevi.serve.api.answering import Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Limit
-from bemtevi.serve.ask.coverage import coverage, lanes, plain_gap, rules_of
+from bemtevi.serve.ask.coverage import lanes, plain_gap
 from bemtevi.serve.ask.selection import Question
 from bemtevi.serve.coverage import named
 from bemtevi.serve.questions import Period
@@ -58,7 +58,7 @@ def status(request: Request, answers: Answers) -> Response:
         day = work.rows(Question("select date_trunc('day', cast($now as timestamptz)) as at", {"now": now}))[
             0
         ]["at"]
-        heard = coverage(work.snapshot.rules, work.snapshot.gaps, Period(day.astimezone(UTC), now), now)
+        heard = work.heard(None, None, Period(day.astimezone(UTC), now))
         networks = []
         for network in sorted({rule.network for rule in rules}):
             open_ = [gap for gap in work.snapshot.gaps if gap.network == network and gap.ended_at is None]
@@ -100,8 +100,7 @@ def gaps(request: Request, answers: Answers, filters: Filters, form: Form = "jso
     selection = filters.selection()
 
     def make(work: Work) -> Any:
-        rules = rules_of(work.snapshot.rules, None, selection.network)
-        heard = coverage(rules, work.snapshot.gaps, selection.period, work.now)
+        heard = work.heard(None, selection.network, selection.period)
         rows = [plain_gap(gap) for gap in reversed(heard.gaps)]
         if form != "json":
             return [{**row, "missing_kinds": ", ".join(row["missing_kinds"])} for row in rows]
