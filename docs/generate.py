@@ -26,31 +26,16 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from bemtevi import metrics
-from bemtevi.cli import (  # noqa: F401  they register commands
-    answers,
-    budget,
-    collect,
-    demonstrate,
-    doctor,
-    gaps,
-    maintain,
-    search,
-    serve,
-    simulator,
-    track,
-    warehouse,
-)
-from bemtevi.cli.app import InterruptedByPersonError, app
+from bemtevi.cli.app import InterruptedByPersonError, app, load_commands
 from bemtevi.errors import BemteviError
 from bemtevi.lake.definition import TableDefinition
-from bemtevi.lake.gap import GAP
-from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.sample import SAMPLE
-from bemtevi.lake.track import TRACK
+from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.settings import FILE, Settings
 from bemtevi.simulate.faults import KINDS
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN
+
+load_commands([])
 
 METRICS = """\
 `bemtevi listen` and `bemtevi run` serve metrics for Prometheus if `--metrics-port` or the setting
@@ -87,7 +72,6 @@ Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIME
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
 LEVELS = ("debug", "info", "warning", "error")
-LAYER_1 = (RAW, QUARANTINE, TRACK, GAP, SAMPLE)
 
 
 def main() -> int:

@@ -26,9 +26,10 @@ from bemtevi.lake.maintenance import OPEN_FILES, MaintainedTable
 from bemtevi.lake.raw import FILES_BY, QUARANTINE, RAW
 from bemtevi.lake.table import LOG_PROPERTIES
 from bemtevi.serve.catalog import Catalog
-from bemtevi.warehouse.maintain import Maintenance, Policy, Upkeep
+from bemtevi.warehouse.maintain import Maintenance, Policy
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, all_runs, last_consolidation, last_run
+from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import compare, examine_tables
 
 DAY = timedelta(days=1)

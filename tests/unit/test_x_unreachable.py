@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from bemtevi.listen.network import End
-from bemtevi.listen.x import broken, unreachable
+from bemtevi.listen.x_failures import broken, unreachable
 
 UNTRUSTED = ssl.SSLCertVerificationError(1, "certificate verify failed: self-signed certificate")
 UNTRUSTED.reason = "CERTIFICATE_VERIFY_FAILED"  # a word, where others have an error

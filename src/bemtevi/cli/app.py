@@ -173,7 +173,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
     try:
         signal.signal(signal.SIGINT, _on_interrupt)
-        _load(sys.argv[1:] if arguments is None else arguments)
+        load_commands(sys.argv[1:] if arguments is None else arguments)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")  # a terminal that lacks a letter shows ?
@@ -205,15 +205,15 @@ def main(arguments: list[str] | None = None) -> None:
     _leave(code if isinstance(code, int) else 0)
 
 
-def _load(arguments: list[str]) -> None:
+def load_commands(arguments: list[str]) -> None:
     """Import the modules, which register their commands.
 
     `listen` runs for months, and does without what consolidates and answers: that is 40 MB less.
     """
-    from bemtevi.cli import collect  # noqa: F401
+    from bemtevi.cli import collect  # noqa: F401  it registers commands
 
     if {"listen"} != {word for word in arguments if word in COMMANDS}:
-        from bemtevi.cli import (  # noqa: F401
+        from bemtevi.cli import (  # noqa: F401  they register commands
             answers,
             budget,
             demonstrate,

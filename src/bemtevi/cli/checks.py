@@ -1,60 +1,43 @@
 """The checks of doctor, one function each: what is looked at, and the one line that says what to fix.
 
-Owns what counts as good, as a warning and as broken. Leaves to `doctor` how it is shown. No check changes
-anything, none raises for what it looks at, and none says the token.
+Owns what counts as good, as a warning and as broken on this machine and in the lake, and the order of all.
+Leaves to `checks_of_x` what X is asked, to `doctor` how it is shown. No check changes anything, and none
+raises for what it looks at.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 from filelock import FileLock, Timeout
 
-from bemtevi.cli.collect import asking_of, guard_of
-from bemtevi.errors import BemteviError, MissingCredentialError
-from bemtevi.lake.gap import GAP, State, read_gaps
+from bemtevi.cli import checks_of_x
+from bemtevi.cli.check import Check, said, some
+from bemtevi.errors import BemteviError
+from bemtevi.lake.gap import State, read_gaps
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.layout import JournalLayout
-from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.sample import SAMPLE
-from bemtevi.lake.track import TRACK, TrackedRule, read_rules
-from bemtevi.listen import x_rules
-from bemtevi.listen.x_client import Answer, XClient
-from bemtevi.serve.terminal import number, plain
+from bemtevi.lake.raw import RAW
+from bemtevi.lake.track import read_rules
 from bemtevi.settings import Settings
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, last_consolidation
 
-Grade = Literal["good", "note", "warning", "broken"]
-
-CLOCK_WARNING = timedelta(seconds=2)
-CLOCK_BROKEN = timedelta(seconds=60)
 SCARCE_BYTES = 5 * 1024**3
 OLD_RUN = timedelta(hours=2)
 GIGABYTE = 1e9
 
 
-@dataclass(frozen=True)
-class Check:
-    """What one check found. `fix` is empty where there is nothing to do."""
-
-    name: str
-    grade: Grade
-    found: str
-    fix: str = ""
-
-
 def all_checks(settings: Settings, lake: Lake, now: Callable[[], datetime]) -> Iterator[Check]:
     """Every check, in order, each as soon as it is done."""
     checks: tuple[Callable[[], Iterator[Check]], ...] = (
-        lambda: network(settings, lake, now),
-        lambda: usage(settings, lake),
+        lambda: checks_of_x.network(settings, lake, now),
+        lambda: checks_of_x.usage(settings, lake),
         lambda: purposes(lake),
         lambda: journal(settings),
         lambda: disks(settings, lake),
@@ -67,137 +50,7 @@ def all_checks(settings: Settings, lake: Lake, now: Callable[[], datetime]) -> I
         try:
             yield from check()
         except BemteviError as error:
-            yield Check("lake", "broken", _said(error))
-
-
-def network(settings: Settings, lake: Lake, now: Callable[[], datetime]) -> Iterator[Check]:
-    """Token, clock, rate limit and rules of X, by one cheap call."""
-    token = settings.x_bearer_token
-    if token is None or not token.get_secret_value().strip():
-        yield Check(
-            "token",
-            "note",
-            "no token of X is set; listening needs one",
-            "set BEMTEVI_X_BEARER_TOKEN to an app-only bearer token of X's developer console",
-        )
-        return
-    followed = [rule for rule in read_rules(lake) if rule.network == "x"]
-    with XClient(token.get_secret_value().strip(), settings.x_api_url) as client:
-        try:
-            before = now()
-            first = client.get(x_rules.PATH, max_results=1)
-            after = now()
-            there = x_rules.read(client)
-            cap = x_rules.cap(client) or settings.x_rule_cap
-        except MissingCredentialError as error:
-            yield Check("token", "broken", _said(error), "make a new token in X's developer console")
-            return
-        except BemteviError as error:
-            yield Check(
-                "network", "broken", _said(error), "nothing that needs X could be checked; try again online"
-            )
-            return
-    yield Check("token", "good", f"X at {settings.x_api_url} takes it")
-    yield clock(first, before, after)
-    yield quota(first)
-    yield from rules(followed, there, cap, settings)
-
-
-def clock(answer: Answer, before: datetime, after: datetime) -> Check:
-    """Our clock beside X's, which tells whole seconds."""
-    if answer.at is None:
-        return Check("clock", "note", "X did not tell its time")
-    early, late = answer.at - after, before - answer.at - timedelta(seconds=1)
-    off = max(early, late, timedelta())
-    grade: Grade = "broken" if off > CLOCK_BROKEN else "warning" if off > CLOCK_WARNING else "good"
-    if grade == "good":
-        return Check("clock", grade, "it agrees with X's")
-    way = "behind" if early > late else "ahead of"
-    return Check(
-        "clock",
-        grade,
-        f"it is {off.total_seconds():.0f} s {way} X's: times of gaps and days would be wrong",
-        "let the machine set its clock from the network (timedatectl set-ntp true)",
-    )
-
-
-def quota(answer: Answer) -> Check:
-    """What is left of the calls about rules."""
-    limit = answer.limit
-    if limit.limit is None or limit.remaining is None:
-        return Check("rate limit", "note", "X did not tell its rate limits")
-    found = f"{limit.remaining} of {limit.limit} calls about rules are left in this quarter of an hour"
-    if limit.remaining * 10 < limit.limit:
-        return Check("rate limit", "warning", found, "see what else uses this token")
-    return Check("rate limit", "good", found)
-
-
-def rules(
-    followed: Sequence[TrackedRule], there: Sequence[x_rules.ServerRule], cap: int, settings: Settings
-) -> Iterator[Check]:
-    """X's list beside ours."""
-    change = x_rules.plan(x_rules.wishes(followed, 100, settings.x_rule_length), there)
-    ours = {rule.tag for rule in there if rule.is_ours}
-    missing = [rule.value for rule in change.add if rule.tag not in ours]  # a sampled one is another form
-    stale = [rule.value for rule in change.remove if rule.tag not in {one.tag for one in followed}]
-    if not followed:
-        yield Check("rules", "note", "nothing is followed", 'follow something: bemtevi track "#covid19"')
-    elif missing:
-        yield Check(
-            "rules",
-            "warning",
-            f"X lacks {len(missing)} of {len(followed)} rules: {_some(missing)}",
-            "they are given when the listener runs; `bemtevi track --dry-run` tells if X refuses one",
-        )
-    else:
-        yield Check("rules", "good", f"X has all {len(followed)}; {len(there)} of {number(cap)} are in use")
-    if stale:
-        yield Check(
-            "rules",
-            "warning",
-            f"X still has {len(stale)} of ours that are not followed: {_some(stale)}",
-            "they are removed when the listener runs",
-        )
-    if change.foreign:
-        yield Check(
-            "rules",
-            "warning",
-            f"X has {len(change.foreign)} rules of others; their posts come and cost as well: "
-            f"{_some([rule.value for rule in change.foreign])}",
-            "use an app of its own for bemtevi, or remove them with the program that made them",
-        )
-
-
-def usage(settings: Settings, lake: Lake) -> Iterator[Check]:
-    """What was read beside what may be."""
-    asking = asking_of(settings)
-    guard = guard_of(settings, lake, asking)
-    guard.begin()
-    if settings.x_bearer_token is not None:
-        guard.ask_now()
-    state = guard.look(0)
-    cap = state.reported.cap or settings.x_monthly_cap
-    dollars = state.month * state.limits.price
-    found = f"{number(state.month)} posts this month ({dollars:,.2f} dollars), X's cap is {number(cap)}"
-    if state.verdict.spent is not None:
-        spent = state.verdict.spent
-        yield Check(
-            "usage",
-            "warning",
-            f"the limit of {number(spent.limit)} posts a {spent.period} is reached",
-            f"reading goes on at {spent.ends_at:%Y-%m-%d %H:%M} UTC, or with a higher limit",
-        )
-    elif state.month >= cap * 0.8:
-        yield Check("usage", "warning", found, "set budget_monthly_posts, follow less, or raise X's cap")
-    else:
-        yield Check("usage", "good", found)
-    if state.limits.daily is None and state.limits.monthly is None:
-        yield Check(
-            "budget",
-            "note",
-            "no limit is set",
-            "set budget_daily_posts, budget_monthly_posts or budget_monthly_dollars to bound what X may cost",
-        )
+            yield Check("lake", "broken", said(error))
 
 
 def purposes(lake: Lake) -> Iterator[Check]:
@@ -207,7 +60,7 @@ def purposes(lake: Lake) -> Iterator[Check]:
         yield Check(
             "purpose",
             "note",
-            f"{len(without)} rules have none: {_some(without)}",
+            f"{len(without)} rules have none: {some(without)}",
             'say what the posts are collected for: bemtevi track "RULE" --purpose "…"',
         )
 
@@ -251,7 +104,7 @@ def disks(settings: Settings, lake: Lake) -> Iterator[Check]:
 
 def tables(lake: Lake) -> Iterator[Check]:
     """Every table opens, in our version and zone."""
-    definitions = [RAW, QUARANTINE, TRACK, GAP, SAMPLE, RUN, *(one.definition for one in load_models())]
+    definitions = [*LAYER_1, RUN, *(one.definition for one in load_models())]
     there = 0
     for definition in definitions:
         try:
@@ -259,7 +112,7 @@ def tables(lake: Lake) -> Iterator[Check]:
             if version >= 0 and definition.layer == 2:
                 lake.check_zone(definition)
         except BemteviError as error:
-            yield Check("lake", "broken", _said(error))
+            yield Check("lake", "broken", said(error))
             continue
         there += version >= 0
     if there:
@@ -321,15 +174,6 @@ def _held(lock: Path) -> bool:
             return False
     except (Timeout, OSError):
         return True
-
-
-def _said(error: BemteviError) -> str:
-    return plain(str(error)).rstrip(".")
-
-
-def _some(values: Sequence[str]) -> str:
-    shown = ", ".join(plain(value) for value in values[:3])
-    return shown + (" …" if len(values) > 3 else "")
 
 
 def _ago(age: timedelta) -> str:

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from bemtevi.cli.app import app, lake_of, only_warnings, out
-from bemtevi.cli.checks import Check, all_checks
+from bemtevi.cli.check import Check
+from bemtevi.cli.checks import all_checks
 from bemtevi.errors import BemteviError
 
 MARKS = {

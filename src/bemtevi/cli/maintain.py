@@ -22,7 +22,8 @@ from bemtevi.lake.integrity import Examined
 from bemtevi.lake.lake import Lake
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
-from bemtevi.warehouse.maintain import Maintenance, Policy, Upkeep
+from bemtevi.warehouse.maintain import Maintenance, Policy
+from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import Comparison, compare, examine_tables
 
 log = structlog.get_logger()

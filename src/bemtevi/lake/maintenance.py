@@ -215,8 +215,7 @@ class MaintainedTable(Table):
 
     def added_at(self, version: int) -> datetime:
         """When a version was committed."""
-        with self.filesystem.open_input_stream(f"_delta_log/{version:020d}.json") as stream:
-            actions = [json.loads(line) for line in stream.read().splitlines() if line]
+        actions = self._entry(version)
         told = [action["commitInfo"]["timestamp"] for action in actions if "commitInfo" in action]
         return datetime.fromtimestamp(told[0] / 1000, UTC)
 

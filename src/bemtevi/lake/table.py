@@ -146,22 +146,24 @@ class Table:
         Raises StorageError when the log no longer reaches back so far.
         """
         for version in range(after + 1, upto + 1):
-            path = f"_delta_log/{version:020d}.json"
-            try:
-                with self.filesystem.open_input_stream(path) as stream:
-                    actions = [json.loads(line) for line in stream.read().splitlines() if line]
-            except OSError as error:
-                raise StorageError(
-                    f"The log of {self.uri} has no version {version} any more ({type(error).__name__}); "
-                    "what came since cannot be told from what came before."
-                ) from None
-            added = [action["add"] for action in actions if "add" in action]
+            added = [action["add"] for action in self._entry(version) if "add" in action]
             new = [add for add in added if add.get("dataChange", True)]
             yield Commit(
                 version,
                 [f"{self.uri}/{add['path']}" for add in new],
                 sum(add["size"] for add in new),
             )
+
+    def _entry(self, version: int) -> list[dict[str, Any]]:
+        """The actions of one commit. Raises StorageError when the log no longer reaches back so far."""
+        try:
+            with self.filesystem.open_input_stream(f"_delta_log/{version:020d}.json") as stream:
+                return [json.loads(line) for line in stream.read().splitlines() if line]
+        except OSError as error:
+            raise StorageError(
+                f"The log of {self.uri} has no version {version} any more ({type(error).__name__}); "
+                "what came since cannot be told from what came before."
+            ) from None
 
     def append(
         self, data: pa.Table | pa.RecordBatchReader, transaction: tuple[str, int] | None = None

@@ -168,12 +168,7 @@ class Desk:
         self.journal = Journal(
             self.layout,
             lake.layout.table(1, ""),
-            Limits(
-                settings.fsync_seconds,
-                settings.segment_bytes,
-                settings.segment_seconds,
-                settings.journal_reserve_bytes,
-            ),
+            Limits.of(settings),
         )
         self.writer = Writer(lake, self.journal, wrote)
 

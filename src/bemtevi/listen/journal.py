@@ -30,6 +30,7 @@ from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Messages, Origin
 from bemtevi.listen.open_segment import OpenSegment
 from bemtevi.listen.space import Space
+from bemtevi.settings import Settings
 
 log = structlog.get_logger()
 
@@ -60,6 +61,16 @@ class Limits:
     segment_bytes: int
     segment_seconds: float
     reserve_bytes: int = 0
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Those of the settings."""
+        return cls(
+            settings.fsync_seconds,
+            settings.segment_bytes,
+            settings.segment_seconds,
+            settings.journal_reserve_bytes,
+        )
 
 
 class Journal:

@@ -65,12 +65,7 @@ class Listener:
         self._journal = Journal(
             layout,
             uri,
-            Limits(
-                settings.fsync_seconds,
-                settings.segment_bytes,
-                settings.segment_seconds,
-                settings.journal_reserve_bytes,
-            ),
+            Limits.of(settings),
         )
         self._budget = budget
         self.writer = Writer(lake, self._journal, None if budget is None else budget.wrote)

@@ -1,8 +1,8 @@
 """X: the filtered stream of API v2, through Tweepy.
 
-Owns the connection and the fields that are asked for. What X's answers mean is in `x_answers`, the rules are
-in `x_rules`, other calls in `x_client`. Tweepy's own reconnect loop is left after one connection (it
-reconnects hundreds of times a second after a clean close): the supervisor reconnects.
+Owns the connection and the fields that are asked for. What X's answers mean is in `x_answers`, what no answer
+means in `x_failures`, the rules are in `x_rules`, other calls in `x_client`. Tweepy's own reconnect loop is
+left after one connection (it reconnects hundreds of times a second after a clean close): the supervisor does.
 Facts: docs.x.com x-api/posts/filtered-stream; Tweepy 4.17 streaming.py.
 """
 
@@ -32,6 +32,7 @@ from bemtevi.listen.intake import Intake
 from bemtevi.listen.message import Origin
 from bemtevi.listen.network import End, Outcome, SyncResult
 from bemtevi.listen.x_client import XClient
+from bemtevi.listen.x_failures import SILENT, broken, unreachable
 from bemtevi.settings import LONGEST_RULE, MOST_RULES
 
 TWEEPY_HOST = "https://api.twitter.com"
@@ -45,7 +46,6 @@ LARGEST_NOTICE = 4096
 LARGEST_PAGE = 64 * 1024
 READ_BYTES = 64 * 1024  # at most: a chunk is handed on as it comes; Tweepy's 512 halves the speed
 ERRORS = b'{"errors":'
-SILENT = "nothing came any more, not even a keep-alive"
 
 FIELDS = {
     "expansions": (
@@ -295,44 +295,6 @@ class X:
             # refuses the next one
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             sock.shutdown(socket.SHUT_RDWR)
-
-
-def unreachable(error: BaseException | None) -> Outcome:
-    """Why there was no answer, in words. The server has seen an attempt only if we waited for its answer."""
-    causes = [type(each).__name__ for each in _chain(error)]
-    if any("NameResolution" in name or name == "gaierror" for name in causes):
-        return Outcome(End.UNREACHABLE, "the name of the server is not known (DNS)", reached=False)
-    if any("SSL" in name or "Certificate" in name for name in causes):
-        return Outcome(End.UNREACHABLE, "no secure connection (TLS)", reached=False)
-    if "ReadTimeout" in causes or "ReadTimeoutError" in causes:
-        return Outcome(End.UNREACHABLE, "the server does not answer")
-    if any(name in ("ConnectTimeout", "ConnectTimeoutError", "NewConnectionError") for name in causes):
-        return Outcome(End.UNREACHABLE, "no connection to the server", reached=False)
-    return Outcome(End.UNREACHABLE, "the connection ended before an answer")
-
-
-def broken(error: BaseException | None) -> Outcome:
-    """How a connection that stood ended, in words."""
-    causes = [type(each).__name__ for each in _chain(error)]
-    if any("Timeout" in name for name in causes):
-        return Outcome(End.SILENT, SILENT)
-    return Outcome(End.CLOSED, f"the connection broke ({causes[0] if causes else 'unknown'})")
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """An error, what it wraps and what it came from."""
-    found: list[BaseException] = []
-    waiting = [error]
-    while waiting and len(found) < 20:
-        each = waiting.pop(0)
-        if each is None or each in found:
-            continue
-        found.append(each)
-        waiting += [each.__cause__, each.__context__]
-        # of some errors the reason is an error, of others a word
-        reason = getattr(each, "reason", None)
-        waiting += [part for part in (reason, *each.args) if isinstance(part, BaseException)]
-    return found
 
 
 def _is_ours(connection: dict[str, Any], connects: Sequence[float], ahead: float) -> bool:

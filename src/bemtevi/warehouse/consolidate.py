@@ -19,7 +19,7 @@ from bemtevi.errors import CorruptionError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
-from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models
+from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
 FACT = "fact_post"
@@ -169,7 +169,7 @@ class Consolidation:
             where = self._on_dates(hours)
         else:
             return
-        source = name.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)
+        source = table_of(name)
         model = next(model for model in self._models if model.name == source)
         version = versions.get(source)
         files = [] if version is None else self._lake.table(model.definition).files(version, where)

@@ -17,20 +17,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from bemtevi import __version__
-from bemtevi.lake.gap import GAP
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, MERGE_LOCK, MERGE_LOCKED_FOR, Lake, acquire
+from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
-from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.sample import SAMPLE
-from bemtevi.lake.track import TRACK
+from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.consolidate import FACT
 from bemtevi.warehouse.model import Model, Scope, load_models
 from bemtevi.warehouse.run import MAINTENANCE, RUN, Run, all_runs, commit_run, last_run, pinned, restored
+from bemtevi.warehouse.upkeep import Upkeep
 
 PATIENCE_SECONDS = 60.0
 """So long maintenance waits for a consolidation to end."""
@@ -39,7 +38,6 @@ TURN_SECONDS = 10.0
 PAUSE_SECONDS = 0.5
 GRACE = timedelta(hours=1)
 """A day is closed so long after its end."""
-LAYER_1 = (RAW, QUARANTINE, TRACK, GAP, SAMPLE)
 
 
 @dataclass(frozen=True)
@@ -49,26 +47,6 @@ class Policy:
     versions_hours: int
     raw_days: int | None = None
     facts_days: int | None = None
-
-
-@dataclass
-class Upkeep:
-    """What was done to one table, or would be. Bytes and files are of the newest version."""
-
-    table: str
-    files_before: int = 0
-    files_after: int = 0
-    bytes_before: int = 0
-    bytes_after: int = 0
-    compacted: int = 0
-    """Partitions whose files were made fewer."""
-    removed_rows: int = 0
-    removed_partitions: int = 0
-    """Removed by age."""
-    vacuumed_files: int = 0
-    vacuumed_bytes: int = 0
-    """Deleted from the store: left the table long enough ago, or left behind by a killed writer."""
-    remarks: list[str] = field(default_factory=list)
 
 
 class Maintenance:
@@ -96,19 +74,19 @@ class Maintenance:
         last = last_run(self._lake)
         for table in self._tables(last):
             files = table.data_files()
-            upkeep = self._upkeep[table.definition.name] = _begun(table, files)
+            upkeep = self._upkeep[table.definition.name] = Upkeep.of(table.definition.name, files)
             ready = self._consolidated(last)[1] if table.definition is RAW else files
             cutoff = self._cutoff(table, now)
             gone = [file for file in ready if cutoff and file.day and file.day < cutoff]
             kept = [file for file in ready if not (cutoff and file.day and file.day < cutoff)]
-            _count_removed(upkeep, gone)
+            upkeep.count_removed(gone)
             upkeep.files_after -= len(gone)
             upkeep.bytes_after -= sum(file.size for file in gone)
             for day in table.worth_compacting(kept, self._open_from(table, now)):
                 sizes = [file.size for file in kept if file.day == day and file.size < table.target_bytes]
                 upkeep.compacted += 1
                 upkeep.files_after -= len(sizes) - math.ceil(sum(sizes) / table.target_bytes)
-            _count_vacuumed(upkeep, self._vacuum(table, last, dry_run=True))
+            upkeep.count_vacuumed(self._vacuum(table, last, dry_run=True))
         return list(self._upkeep.values())
 
     def run(self) -> list[Upkeep]:
@@ -133,7 +111,9 @@ class Maintenance:
             self._lake.check_zone(model.definition)
         last = restored(self._lake, self._models)
         for table in self._tables(last):
-            self._upkeep.setdefault(table.definition.name, _begun(table, table.data_files()))
+            self._upkeep.setdefault(
+                table.definition.name, Upkeep.of(table.definition.name, table.data_files())
+            )
         removed = 0
         if last is not None:
             last, removed = self._remove_old(last, started_at)
@@ -152,7 +132,7 @@ class Maintenance:
             if (run.versions, run.raw_version) != (pinned(committed.table_versions), committed.raw_version):
                 commit_run(self._lake, run)
         for table in self._tables(last):
-            _end(self._upkeep[table.definition.name], table.data_files())
+            self._upkeep[table.definition.name].end(table.data_files())
         return done
 
     def _remove_old(self, last: Run, now: datetime) -> tuple[Run, int]:
@@ -176,7 +156,7 @@ class Maintenance:
                 last = replace(last, number=run.number)
             if gone:
                 table.remove_before(cutoff, version)
-                _count_removed(self._upkeep[name], gone)
+                self._upkeep[name].count_removed(gone)
                 posts += sum(file.rows for file in gone) if name == FACT else 0
         return last, posts
 
@@ -209,7 +189,7 @@ class Maintenance:
         seen = [run for run in all_runs(self._lake) if run.finished_at <= old]
         for table in self._tables(last):
             name = table.definition.name
-            _count_vacuumed(self._upkeep[name], self._vacuum(table, last, dry_run=False))
+            self._upkeep[name].count_vacuumed(self._vacuum(table, last, dry_run=False))
             table.keep_log(self._policy.versions_hours)
             table.checkpoint()
             if table.definition is RAW:
@@ -227,7 +207,7 @@ class Maintenance:
             keep = [last.raw_version]
         if table.definition is RAW:
             # the listener merges files that consolidation has yet to read
-            waiting = self._consolidated(last)[0] + 1
+            waiting = self._consolidated_version(last) + 1
             if waiting <= table.version() and self._clock() - table.added_at(waiting) >= timedelta(
                 hours=hours
             ):
@@ -253,7 +233,7 @@ class Maintenance:
             program=__version__,
             unicode=last.unicode,
             timezone=last.timezone,
-            raw_version=self._consolidated(last)[0],
+            raw_version=self._consolidated_version(last),
             posts_before=removed,
             facts_from=self._facts_from(started_at) if removed else None,
             versions=pinned(versions),
@@ -273,14 +253,19 @@ class Maintenance:
         return None if days is None else now.astimezone(zone).date() - timedelta(days=days)
 
     def _consolidated(self, last: Run | None) -> tuple[int, list[DataFile]]:
-        """The newest version of raw in which nothing waits for consolidation, and its files."""
+        """The version of `_consolidated_version`, and its files."""
+        version = self._consolidated_version(last)
+        return version, MaintainedTable.of(self._lake, RAW).data_files(version) if last is not None else []
+
+    def _consolidated_version(self, last: Run | None) -> int:
+        """The newest version of raw in which nothing waits for consolidation."""
         table = MaintainedTable.of(self._lake, RAW)
         version = -1 if last is None else last.raw_version
         for commit in table.commits(version, table.version()):
             if commit.files:
                 break
             version = commit.version
-        return version, table.data_files(version) if last is not None else []
+        return version
 
     def _tables(self, last: Run | None) -> Iterator[MaintainedTable]:
         """The tables that exist; those of layer 2 that a run has made."""
@@ -310,25 +295,4 @@ class Maintenance:
         return next((model for model in self._models if model.name == table.definition.name), None)
 
     def _remark(self, name: str, remark: str) -> None:
-        upkeep = self._upkeep.setdefault(name, Upkeep(name))
-        if remark not in upkeep.remarks:
-            upkeep.remarks.append(remark)
-
-
-def _begun(table: MaintainedTable, files: list[DataFile]) -> Upkeep:
-    size = sum(file.size for file in files)
-    return Upkeep(table.definition.name, len(files), len(files), size, size)
-
-
-def _end(upkeep: Upkeep, files: list[DataFile]) -> None:
-    upkeep.files_after, upkeep.bytes_after = len(files), sum(file.size for file in files)
-
-
-def _count_removed(upkeep: Upkeep, gone: list[DataFile]) -> None:
-    upkeep.removed_rows += sum(file.rows for file in gone)
-    upkeep.removed_partitions += len({file.day for file in gone})
-
-
-def _count_vacuumed(upkeep: Upkeep, vacuumed: Vacuumed) -> None:
-    upkeep.vacuumed_files += vacuumed.files
-    upkeep.vacuumed_bytes += vacuumed.size
+        self._upkeep.setdefault(name, Upkeep(name)).remark(remark)

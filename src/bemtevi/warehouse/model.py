@@ -80,14 +80,15 @@ def load_models() -> tuple[Model, ...]:
         if (name := entry.name.removesuffix(".sql")) != entry.name
     }
     graph = {
-        name: {
-            source
-            for put in model.inputs
-            if (source := put.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)) in models
-        }
+        name: {source for put in model.inputs if (source := table_of(put)) in models}
         for name, model in sorted(models.items())
     }
     return tuple(models[name] for name in graphlib.TopologicalSorter(graph).static_order())
+
+
+def table_of(put: str) -> str:
+    """The table that an input of a model is made of."""
+    return put.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)
 
 
 def parse_model(name: str, text: str) -> Model:

@@ -16,9 +16,9 @@ from bemtevi.errors import StorageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.integrity import Examined, examine
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse.maintain import LAYER_1
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import RUN, Run, all_runs
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
