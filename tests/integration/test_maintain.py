@@ -548,3 +548,8 @@ def test_the_log_of_another_program_that_was_cut_is_one_sentence(tmp_path: Path)
         path.write_bytes(b"{")
     with pytest.raises(StorageError):
         maintain(lake)
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",), ("--verify",)])
+def test_a_lake_without_a_table_is_told(tmp_path: Path, flags: tuple[str, ...]) -> None:
+    assert "There is no table yet" in Person(tmp_path).good("maintain", *flags)

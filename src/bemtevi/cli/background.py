@@ -1,13 +1,14 @@
-"""Work beside the command: a thread whose failure is the command's failure.
+"""Work beside the command: a thread whose failure is the command's failure, and the turns of what recurs.
 
-Owns how such a thread is begun and ended. It is a daemon: who leaves does not wait for it, so it must be work
-that may be cut short at any instant.
+Owns how such a thread is begun and ended, and when a turn comes. The thread is a daemon: who leaves does not
+wait for it, so it must be work that may be cut short at any instant.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 
 class Background(threading.Thread):
@@ -33,3 +34,12 @@ class Background(threading.Thread):
         self.join(seconds)
         if self._failure is not None:
             raise self._failure
+
+
+def turns(pause: timedelta, stop: threading.Event) -> Iterator[None]:
+    """A turn now, and then whenever the clock passes a multiple of `pause`, until told to stop."""
+    seconds = pause.total_seconds()
+    while True:
+        yield
+        if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):
+            return

@@ -13,7 +13,7 @@ import structlog
 import typer
 
 from bemtevi.cli.app import app, lake_of, out
-from bemtevi.cli.background import Background
+from bemtevi.cli.background import Background, turns
 from bemtevi.cli.collect import stop_on_signal
 from bemtevi.cli.times import interval
 from bemtevi.cli.warehouse import CUT_SHORT_SECONDS
@@ -27,6 +27,7 @@ from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import Comparison, compare, examine_tables
 
 log = structlog.get_logger()
+EMPTY = "There is no table yet: bring posts with `bemtevi import FILE` or `bemtevi listen`."
 
 
 @app.command()
@@ -58,7 +59,7 @@ def maintain(
     work_of_one = maintenance(settings, lake)
     done = work_of_one.plan() if dry_run else work_of_one.run()
     if not done and not as_json:
-        out().print("There is no table yet: bring posts with `bemtevi import FILE` or `bemtevi listen`.")
+        _say(EMPTY)
     for upkeep in done:
         _say(asdict(upkeep) if as_json else sentence(upkeep, planned=dry_run))
 
@@ -76,7 +77,7 @@ def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: t
 
     What goes wrong once is told and tried again at the next turn.
     """
-    while True:
+    for _ in turns(pause, stop):
         try:
             done = maintenance(settings, lake).run()
             log.info(
@@ -92,9 +93,6 @@ def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: t
             raise
         except BemteviError as error:
             log.error("maintain.failed", error=str(error))
-        seconds = pause.total_seconds()
-        if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):
-            return
 
 
 def sentence(upkeep: Upkeep, *, planned: bool) -> str:
@@ -135,9 +133,12 @@ def _one(count: int, word: str) -> str:
 def _verify(settings: Settings, lake: Lake, *, as_json: bool) -> None:
     """Say what was read and compared. Raises CorruptionError if something is wrong."""
     faults: list[str] = []
+    examined = None
     for examined in examine_tables(lake):
         _say(asdict(examined) if as_json else _examined(examined))
         faults += examined.damage
+    if examined is None and not as_json:
+        _say(EMPTY)
     comparisons: Sequence[Comparison] = [] if faults else compare(lake, settings.memory_limit)
     for comparison in comparisons:
         line = f"{comparison.what}: {number(comparison.wrong)} of {number(comparison.of)}."

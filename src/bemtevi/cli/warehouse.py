@@ -12,7 +12,7 @@ import typer
 
 from bemtevi import metrics
 from bemtevi.cli.app import app, lake_of, out
-from bemtevi.cli.background import Background
+from bemtevi.cli.background import Background, turns
 from bemtevi.cli.times import interval, moment
 from bemtevi.errors import BemteviError, ConflictError, UsageError
 from bemtevi.lake.lake import Lake
@@ -107,7 +107,7 @@ def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop
 
     What goes wrong once is told and tried again at the next turn.
     """
-    while True:
+    for _ in turns(pause, stop):
         try:
             for run in consolidate_once(settings, lake, patience=PATIENCE_SECONDS):
                 log.info(
@@ -122,9 +122,6 @@ def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop
         except BemteviError as error:
             metrics.consolidated("failed", time.time())
             log.error("consolidate.failed", error=str(error))
-        seconds = pause.total_seconds()
-        if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):
-            return
 
 
 def sentence(run: Run) -> str:
