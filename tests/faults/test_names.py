@@ -14,9 +14,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.faults.scene import eventually, scene
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+from tests.faults.scene import STOP_SECONDS, Scene, eventually, scene
 
-from bemtevi.errors import NetworkError
 from bemtevi.lake.gap import Cause
 
 pytestmark = pytest.mark.faults
@@ -24,23 +25,32 @@ pytestmark = pytest.mark.faults
 NAME = "x.test"
 
 
-def test_a_name_that_does_not_resolve_is_one_sentence(tmp_path: Path) -> None:
-    with scene(tmp_path, url=lambda _: "http://x.invalid", listen=False) as one:
-        one.listen()
-        eventually(lambda: one.ended, "it ends: nothing was ever heard")
-        assert isinstance(one.failure, NetworkError)
-        assert "\n" not in str(one.failure)
-        one.pause()
-        one.account()
+def test_a_name_that_does_not_resolve_is_waited_for_in_one_sentence(tmp_path: Path) -> None:
+    with scene(tmp_path, url=lambda _: "http://x.invalid", listen=False) as one, capture_logs() as logs:
+        waits(one, logs, "http://x.invalid")
 
 
-def test_no_tls_where_tls_is_expected_is_one_sentence(tmp_path: Path) -> None:
-    with scene(tmp_path, url=lambda server: server.url.replace("http:", "https:"), listen=False) as one:
-        one.listen()
-        eventually(lambda: one.ended, "it ends: nothing was ever heard")
-        assert isinstance(one.failure, NetworkError)
-        one.pause()
-        one.account()
+def test_no_tls_where_tls_is_expected_is_waited_for_in_one_sentence(tmp_path: Path) -> None:
+    with (
+        scene(tmp_path, url=lambda server: server.url.replace("http:", "https:"), listen=False) as one,
+        capture_logs() as logs,
+    ):
+        waits(one, logs, one.url)
+
+
+def waits(one: Scene, logs: list[EventDict], address: str) -> None:
+    """It never heard the network, so it says which one it waits for, counts the gap, and ends when told."""
+    one.listen()
+    eventually(lambda: one.told(Cause.UNREACHABLE), "the ledger tells that X cannot be reached")
+    eventually(lambda: any(each["event"] == "listener.rules_not_synced" for each in logs), "it is told")
+    said = next(each["error"] for each in logs if each["event"] == "listener.rules_not_synced")
+    assert address in said
+    assert "\n" not in said
+    assert not one.ended
+    one.pause()
+    assert one.stop() < STOP_SECONDS
+    assert one.failure is None
+    one.account()
 
 
 def test_a_name_that_stops_resolving_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
