@@ -67,6 +67,7 @@ class Appender:
         self._commit([file.action(data_change=True) for file in files], transaction)
         crashpoint.reach(f"{self.table.definition.name}.committed")
         self.overhead_seconds = time.monotonic() - began
+        pa.default_memory_pool().release_unused()  # else what a busy moment took is kept for good
 
     def merge(self, paths: Sequence[str]) -> None:
         """Put the rows of some files of one partition and hour into one; the table says what it said.

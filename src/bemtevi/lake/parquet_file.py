@@ -22,7 +22,7 @@ from deltalake.transaction import AddAction
 from bemtevi.lake.durable import sync
 from bemtevi.lake.table import COMPRESSION_LEVEL, PAGE_BYTES, Table
 
-ROW_GROUP_BYTES = 8 * 1024 * 1024
+ROW_GROUP_BYTES = 4 * 1024 * 1024
 """Bytes of rows in memory before they are encoded: bounds the memory of who writes and of who reads."""
 
 

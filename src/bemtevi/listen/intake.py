@@ -14,7 +14,7 @@ from bemtevi.errors import DiskFullError, StorageError
 from bemtevi.listen.message import Messages, Origin
 from bemtevi.listen.space import Space
 
-BLOCK_BYTES = 1024 * 1024
+BLOCK_BYTES = 512 * 1024
 """What is taken at once. Larger blocks cost more than they save: fresh memory for each."""
 BUFFER_BYTES = 16 * 1024 * 1024
 """Above this the reader waits for the disk: the socket's buffer is the next one."""
