@@ -228,3 +228,19 @@ def test_the_hashtag_of_a_rule_is_told_when_the_post_does_not_carry_it(tmp_path:
         {"hashtag": "other", "spelling": "other", "matched_by": "entity"},
         {"hashtag": "covid19", "spelling": "Covid19", "matched_by": "rule only"},
     ]
+
+
+def test_a_rule_whose_tag_is_as_long_as_its_list(tmp_path: Path) -> None:
+    """The engine's library takes `{"key": "a", "value": ["x"]}` for something else."""
+    lake = new_lake(tmp_path)
+    put(lake, [post(1, "nothing")])
+    assert len(consolidate(lake, rules={"a": ["x"], "bc": []})) == 1
+
+
+def test_a_reference_without_an_id_is_no_reference(tmp_path: Path) -> None:
+    lake = new_lake(tmp_path)
+    line = post(1, "#a")
+    line.setdefault("includes", {})["tweets"] = [{"text": "nobody refers to this #b"}]
+    put(lake, [line])
+    consolidate(lake)
+    assert rows(lake, "select hashtag from bridge_post_hashtag") == [{"hashtag": "a"}]

@@ -6,7 +6,7 @@ import re
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bemtevi.warehouse import hashtag
@@ -54,3 +54,24 @@ def test_words_of_such_letters_too(spellings: list[str]) -> None:
         lowered = connection.execute("select list_transform(?, lambda s: lower(s))", [spellings]).fetchone()
     assert lowered is not None
     assert list(lowered[0]) == [hashtag.fold(spelling) for spelling in spellings]
+
+
+ADDRESS = r"^[A-Za-z]+://(?:[^/?#@]*@)?(?:www\.)?([^/:?#]+)"
+"""What the host of an address is, as one pattern; the macro takes a faster way to the same."""
+
+
+@given(
+    st.tuples(st.sampled_from(["http://", "https://", "x:", ""]), st.text("aZ.www@:/?#é", max_size=14)).map(
+        "".join
+    )
+)
+@example("https://www.")
+@example("https://WWW.example.org/@a")
+@example("https://www.www.example.org")
+@example("https://a:b@www.example.org/")
+def test_the_host_of_an_address(engine: duckdb.DuckDBPyConnection, address: str) -> None:
+    found = engine.execute(
+        f"select domain_of($1), nullif(lower(regexp_extract($1, '{ADDRESS}', 1)), '')", [address]
+    )
+    domain, expected = found.fetchone() or ()
+    assert domain == expected

@@ -74,10 +74,10 @@ class DuckDBEngine:
         if self._threads is not None:
             run("set threads = ?", [self._threads])
         run("set variable timezone = ?", [self._timezone])
-        rules = [{"key": tag, "value": list(tags)} for tag, tags in self._rule_hashtags.items()]
+        # two lists: the library takes a dictionary of `key` and `value` for a map where both are as long
         run(
-            "set variable rule_hashtags = map_from_entries(?::struct(key varchar, value varchar[])[])",
-            [rules],
+            "set variable rule_hashtags = map(?::varchar[], ?::varchar[][])",
+            [list(self._rule_hashtags), [list(tags) for tags in self._rule_hashtags.values()]],
         )
         hashtag.register(self._connection)
         self._script(self._staging["functions"])

@@ -4,7 +4,6 @@ key = ["network", "post_id", "position"]
 partition = ["created_date"]
 scope = "hours"
 inputs = ["fact_post"]
-order = ["created_date", "domain", "created_at", "post_id"]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post." }

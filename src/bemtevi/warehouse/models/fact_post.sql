@@ -54,7 +54,8 @@ item = { type = "INTEGER", description = "Its position in the message, if that i
 */
 
 -- Latest observation wins, first sighting is kept, observations are counted. The order is total, so that any
--- order of arrival gives the same row.
+-- order of arrival gives the same row. Most posts come once: only those that repeat are compared, and the wide rows are
+-- read once, beside a narrow list of the winners.
 with candidate as (
   select
     network, post_id, created_at, created_at_local, created_date, created_hour, utc_offset, text, language,
@@ -69,10 +70,13 @@ with candidate as (
   union all by name
   select * from existing
 ),
+repeated as (
+  select network, post_id from candidate group by network, post_id having count(*) > 1
+),
 latest as (
   select
-    network,
-    post_id,
+    candidate.network,
+    candidate.post_id,
     max(struct_pack(
       observed_at := observed_at, session := session, sequence := sequence, item := item
     )) as winner,
@@ -80,18 +84,20 @@ latest as (
     max(last_received_at) as last_received_at,
     sum(observations) as observations
   from candidate
-  group by network, post_id
+  inner join repeated on candidate.network = repeated.network and candidate.post_id = repeated.post_id
+  group by candidate.network, candidate.post_id
 )
 select
   candidate.* exclude (first_received_at, last_received_at, observations, acquisition_path),
-  latest.first_seen.received_at as first_received_at,
-  latest.last_received_at,
-  latest.observations,
-  latest.first_seen.path as acquisition_path
+  coalesce(latest.first_seen.received_at, candidate.first_received_at) as first_received_at,
+  coalesce(latest.last_received_at, candidate.last_received_at) as last_received_at,
+  coalesce(latest.observations, candidate.observations) as observations,
+  coalesce(latest.first_seen.path, candidate.acquisition_path) as acquisition_path
 from candidate
-inner join latest
-  on candidate.network = latest.network
-  and candidate.post_id = latest.post_id
-  and candidate.session = latest.winner.session
-  and candidate.sequence = latest.winner.sequence
-  and candidate.item = latest.winner.item
+left join latest on candidate.network = latest.network and candidate.post_id = latest.post_id
+where latest.post_id is null
+  or (
+    candidate.session = latest.winner.session
+    and candidate.sequence = latest.winner.sequence
+    and candidate.item = latest.winner.item
+  )

@@ -5,7 +5,7 @@
 -- Nothing is filtered here: a condition on what comes out would be pushed down, and the JSON parsed once more to
 -- decide it. A row without `post_id` or `created_at` is a message that gave no post; the engine sets it aside.
 
-with staged as (
+with tagged as (
 select
   * exclude (found, matched),
   authors[list_position(list_transform(authors, lambda a: a.author_id), author_id)] as author,
@@ -23,6 +23,10 @@ select
   ) as tags,
   local_time(created_at) as created_at_local
 from staged_rows
+),
+staged as (
+select *, list_transform(tags, lambda tag: tag.hashtag) as keys
+from tagged
 )
 select
   network,
@@ -69,7 +73,7 @@ select
   list_filter(
     tags,
     lambda tag, position: tag.hashtag <> ''
-      and list_position(list_transform(tags, lambda other: other.hashtag), tag.hashtag) = position
+      and list_position(keys, tag.hashtag) = position
   ) as hashtags,
   case when mentions <> [] then mentions end as mentions,
   case when urls <> [] then urls end as urls,
