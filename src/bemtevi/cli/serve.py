@@ -16,6 +16,7 @@ from bemtevi.cli.app import app, lake_of, told
 from bemtevi.cli.background import Background
 from bemtevi.errors import BemteviError, MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.listen.tail import Tail
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()
@@ -66,7 +67,11 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
     key = settings.author_key.get_secret_value() if settings.author_key is not None else None
     listening = _socket(host, port)
     with Snapshots(
-        lake, memory_limit=settings.memory_limit, sql_memory_limit=SQL_MEMORY, threads=settings.threads
+        lake,
+        memory_limit=settings.memory_limit,
+        sql_memory_limit=SQL_MEMORY,
+        threads=settings.threads,
+        tail=Tail(settings.journal, lake.layout.table(1, "")),
     ) as snapshots:
         made = create_app(snapshots, Access(token or None, key), local=local)
         config = uvicorn.Config(

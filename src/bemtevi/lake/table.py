@@ -62,6 +62,8 @@ class Commit:
     version: int
     files: list[str]
     size: int
+    transaction: tuple[str, int] | None = None
+    """The application and its number that the commit carries."""
 
 
 class Table:
@@ -90,6 +92,22 @@ class Table:
         """The newest version; -1 if the table does not exist."""
         table = self._open()
         return -1 if table is None else table.version()
+
+    def newer(self, version: int) -> int:
+        """The newest version, looked for from one that is known: a glance at the log instead of its reading.
+
+        Raises StorageError.
+        """
+        if version < 0:
+            return self.version()
+        with self.told():
+            while self._has_version(version + 1):
+                version += 1
+        return version
+
+    def _has_version(self, version: int) -> bool:
+        (found,) = self.filesystem.get_file_info([f"_delta_log/{version:020d}.json"])
+        return bool(found.type == pyarrow.fs.FileType.File)
 
     def transaction(self, application: str) -> int | None:
         """The last transaction number that `application` committed here, or None."""
@@ -146,12 +164,15 @@ class Table:
         Raises StorageError when the log no longer reaches back so far.
         """
         for version in range(after + 1, upto + 1):
-            added = [action["add"] for action in self._entry(version) if "add" in action]
+            actions = self._entry(version)
+            added = [action["add"] for action in actions if "add" in action]
+            carried = [action["txn"] for action in actions if "txn" in action]
             new = [add for add in added if add.get("dataChange", True)]
             yield Commit(
                 version,
                 [f"{self.uri}/{add['path']}" for add in new],
                 sum(add["size"] for add in new),
+                (carried[0]["appId"], carried[0]["version"]) if carried else None,
             )
 
     def _entry(self, version: int) -> list[dict[str, Any]]:

@@ -83,6 +83,17 @@ def decode(path: Path) -> Iterator[Messages]:
             raise _damaged(path, end, "the block is cut short")
 
 
+def whole_blocks(file: BinaryIO, path: Path, start: int) -> Iterator[tuple[int, Messages]]:
+    """The whole blocks from a byte on, each with the byte where it ends: of a segment still being written.
+
+    Raises as `decode`, but not for a last block that is not whole yet.
+    """
+    file.seek(start)
+    for offset, magic, body in _blocks(file, path):
+        end = start + offset + HEADER.size + len(body)
+        yield end, _first_version(body) if magic == FIRST_MAGIC else _messages(body)
+
+
 def whole_bytes(path: Path) -> int:
     """How many bytes of an open segment are whole blocks; the rest is one that was never acknowledged.
 

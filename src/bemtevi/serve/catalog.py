@@ -107,6 +107,7 @@ class Catalog:
         if self._threads is not None:
             self._connection.execute("set threads = ?", [self._threads])
         self._connection.execute("create schema made")
+        self._connection.execute("create table made.moment as select 0::bigint as number")
         for definition, files in tables.files:
             self._view(definition, files)
         sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
@@ -198,22 +199,33 @@ class Catalog:
         return [name for (name,) in self._connection.execute(query).fetchall()]
 
     def _view(self, definition: TableDefinition, files: Sequence[str]) -> None:
-        """A view of a table; a table without files is empty, a column that its files lack is null."""
+        """A table's view: what is stored, and `made.<table>`, which holds what is laid over it.
+
+        A table without files is empty; a column that its files lack is null.
+        """
         name = definition.name
         self._connection.register("delivered", definition.schema.empty_table())
         self._connection.execute(f"create table made.{name} as select * from delivered")
         self._connection.unregister("delivered")
-        if not files:
-            self._connection.execute(f"create view {name} as select * from made.{name}")
-            return
-        self._files += files
-        names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        columns = ", ".join(f'"{column}"' for column in definition.schema.names)
+        stored = f"select * from made.{name} where false"
+        if files:
+            self._files += files
+            names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
+            stored += (
+                " union all by name "
+                f"select * from read_parquet([{names}], hive_partitioning = true, union_by_name = true)"
+            )
+        columns = columns_of(definition)
+        self._connection.execute(f"create view made.{name}_stored as select {columns} from ({stored})")
         self._connection.execute(
-            f"create view {name} as select {columns} from ("
-            f"select * from made.{name} union all by name "
-            f"select * from read_parquet([{names}], hive_partitioning = true, union_by_name = true))"
+            f"create view {name} as select {columns} from made.{name}_stored"
+            f" union all select {columns} from made.{name}"
         )
+
+
+def columns_of(definition: TableDefinition) -> str:
+    """A table's columns, as SQL."""
+    return ", ".join(f'"{column}"' for column in definition.schema.names)
 
 
 def _only_reads(sql: str) -> bool:

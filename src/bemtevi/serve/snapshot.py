@@ -1,63 +1,102 @@
-"""The snapshot that a server answers from, and the change to a newer one.
+"""The snapshot that a server answers from: the tables of a run, and the newer minutes laid over them.
 
-Owns: which catalog is the current one, who still uses an old one, and what is known beside the tables:
-rules and gaps. A new snapshot is opened beside the old one, so no query waits for it and none sees two
-versions. Leaves the views to `catalog`.
+Owns which run's tables are current, who still uses older ones, and what is known beside the tables: rules and
+gaps. The tables of a newer run are opened beside the old ones, so no query waits for it and none sees two
+runs. Leaves the views to `catalog` and the newer minutes to `overlay`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import duckdb
 import structlog
 
 from bemtevi.errors import BemteviError
-from bemtevi.lake.gap import GAP, Gap, read_gaps
+from bemtevi.lake.gap import GAP, Gap
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.local_ledger import known_gaps
 from bemtevi.lake.track import TRACK, TrackedRule, read_rules
+from bemtevi.serve.arrivals import Arrivals, Tail
 from bemtevi.serve.catalog import Catalog, Tables, tables_of
+from bemtevi.serve.overlay import Overlay, Step
+from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engines import asked_hashtags
+from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.run import RUN
 
 log = structlog.get_logger()
-REFRESH_SECONDS = 2.0
+REFRESH_SECONDS = 0.2
+"""Between two looks for what is new; a look that takes longer is followed by as long a rest."""
+LEDGER_SECONDS = 2.0
+"""Between two looks at the gaps that only this machine knows."""
+MOST_WAITING_BYTES = 192 * 1024 * 1024
+"""Files of layer 1 that no run has read; with more, the newer minutes wait for consolidation."""
+ENGINE_MEMORY = "384MB"
 
 
 @dataclass
 class Snapshot:
-    """All tables at one moment. `closed` is the same for SQL of strangers."""
+    """The tables of one run with what was laid over them. `closed` is the same for SQL of strangers."""
 
-    version: str
-    """Changes when anything that an answer shows may have changed."""
+    base: str
     catalog: Catalog
     closed: Catalog
+    overlay: Overlay | None
     rules: list[TrackedRule]
     gaps: list[Gap]
-    opened_at: datetime
+    told: int = 0
+    """Counts the changes of rules and gaps."""
     users: int = field(default=0)
     replaced: bool = field(default=False)
 
+    @property
+    def version(self) -> str:
+        """Changes when anything that an answer shows may have changed."""
+        return self.version_of(0 if self.overlay is None else self.overlay.number, self.told)
+
+    def version_of(self, number: int, told: int) -> str:
+        """The version with so many steps laid over, and so many changes of rules and gaps."""
+        return f"{self.base}-{told}-{number}"
+
     def close(self) -> None:
         """Give back what it holds."""
+        if self.overlay is not None:
+            self.overlay.close()
         for catalog in (self.catalog, self.closed):
             catalog.__exit__()
 
 
 class Snapshots:
-    """Holds the current snapshot of a lake. Use as a context manager; `refresh` is called by a thread."""
+    """Holds the current snapshot of a lake. Use as a context manager; a thread keeps it current."""
 
     def __init__(
-        self, lake: Lake, *, memory_limit: str, sql_memory_limit: str, threads: int | None = None
+        self,
+        lake: Lake,
+        *,
+        memory_limit: str,
+        sql_memory_limit: str,
+        threads: int | None = None,
+        tail: Tail | None = None,
+        brought: Callable[[Snapshot, Step], None] | None = None,
     ) -> None:
+        """`brought` is told of every step that was laid over, after it can be asked."""
         self.lake = lake
+        self.brought = brought
         self._memory_limit = memory_limit
         self._sql_memory_limit = sql_memory_limit
         self._threads = threads
+        self._tail = tail
         self._lock = threading.Lock()
         self._current: Snapshot | None = None
+        self._engine: Engine | None = None
+        self._versions = {definition.name: -1 for definition in (RUN, TRACK, GAP)}
+        self._ledger_at = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -77,6 +116,10 @@ class Snapshots:
                 current.replaced = True
                 if current.users == 0:
                     current.close()
+        if self._engine is not None:
+            self._engine.__exit__()
+        if self._tail is not None:
+            self._tail.close()
 
     @contextmanager
     def lease(self) -> Iterator[Snapshot]:
@@ -96,20 +139,48 @@ class Snapshots:
                 snapshot.close()
 
     def refresh(self) -> bool:
-        """Open a newer snapshot if there is one; whether there was."""
-        version = self._newest()
+        """Take up what is new; whether there was something. For one thread at a time."""
+        run, track, gap = (self._moved(name) for name in (RUN.name, TRACK.name, GAP.name))
+        if self._engine is None or track:
+            self._open_engine()
         current = self._current
-        if current is not None and current.version == version:
-            return False
+        if current is None or run:
+            self._open()
+            return True
+        due = time.monotonic() - self._ledger_at >= LEDGER_SECONDS
+        told = (track or gap or due) and self._tell(current, track=track)
+        return self._step(current) or told
+
+    def _moved(self, name: str) -> bool:
+        """Whether a table has a newer version than when this was last asked."""
+        definition = next(one for one in (RUN, TRACK, GAP) if one.name == name)
+        known = self._versions[name]
+        self._versions[name] = self.lake.table(definition).newer(known)
+        return self._versions[name] != known
+
+    def _open(self) -> None:
+        """Open the tables of the newest run, lay over what came since, and change to them."""
         tables = tables_of(self.lake)
+        raw_version = -1 if tables.run is None else tables.run.raw_version
+        catalog = self._opened(tables, self._memory_limit, closed=False)
+        closed = self._opened(tables, self._sql_memory_limit, closed=True)
+        arrivals = Arrivals(self.lake, raw_version, self._tail)
+        overlay = None
+        if arrivals.waiting() <= MOST_WAITING_BYTES:
+            assert self._engine is not None  # noqa: S101
+            overlay = Overlay(arrivals, self._engine, [catalog, closed])
+        else:
+            log.warning("serve.behind", reason="more waits for consolidation than is held in memory")
         fresh = Snapshot(
-            version,
-            self._opened(tables, self._memory_limit, closed=False),
-            self._opened(tables, self._sql_memory_limit, closed=True),
+            str(self._versions[RUN.name]),
+            catalog,
+            closed,
+            overlay,
             read_rules(self.lake, removed=True),
-            read_gaps(self.lake),
-            datetime.now(UTC),
+            known_gaps(self.lake, datetime.now(UTC)),
+            self._versions[TRACK.name] + self._versions[GAP.name],
         )
+        self._step(fresh)
         with self._lock:
             old, self._current = self._current, fresh
             unused = old is not None and old.users == 0
@@ -117,20 +188,63 @@ class Snapshots:
                 old.replaced = True
         if old is not None and unused:
             old.close()
+
+    def _step(self, snapshot: Snapshot) -> bool:
+        """Lay over what is new, until nothing is."""
+        changed = False
+        while snapshot.overlay is not None and not self._stop.is_set():
+            step = snapshot.overlay.step()
+            if step is None:
+                break
+            changed = True
+            if self.brought is not None and snapshot is self._current:
+                self.brought(snapshot, step)
+        return changed
+
+    def _tell(self, snapshot: Snapshot, *, track: bool) -> bool:
+        """Take up rules and gaps that changed; whether some did."""
+        self._ledger_at = time.monotonic()
+        gaps = known_gaps(self.lake, datetime.now(UTC))
+        rules = read_rules(self.lake, removed=True) if track else snapshot.rules
+        if rules == snapshot.rules and _known(gaps) == _known(snapshot.gaps):
+            return False
+        snapshot.rules, snapshot.gaps = rules, gaps
+        snapshot.told += 1
+        if snapshot.overlay is not None:
+            for definition in (TRACK, GAP):
+                snapshot.overlay.tell(definition, self.lake.table(definition).read())
         return True
+
+    def _open_engine(self) -> None:
+        """An engine that knows the rules; newer minutes are made by it."""
+        if self._engine is not None:
+            self._engine.__exit__()
+        self._engine = DuckDBEngine(
+            timezone=self.lake.timezone,
+            memory_limit=ENGINE_MEMORY,
+            threads=self._threads,
+            rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(self.lake, removed=True)},
+        ).__enter__()
+        if self._current is not None and self._current.overlay is not None:
+            self._current.overlay.engine = self._engine
 
     def _opened(self, tables: Tables, memory_limit: str, *, closed: bool) -> Catalog:
         return Catalog(
             self.lake, memory_limit=memory_limit, threads=self._threads, closed=closed, tables=tables
         ).__enter__()
 
-    def _newest(self) -> str:
-        """The versions of the tables whose change changes answers."""
-        return "-".join(str(self.lake.table(definition).version()) for definition in (RUN, TRACK, GAP))
-
     def _watch(self) -> None:
-        while not self._stop.wait(REFRESH_SECONDS):
+        took = 0.0
+        while not self._stop.wait(max(REFRESH_SECONDS, took)):
+            began = time.monotonic()
             try:
                 self.refresh()
-            except BemteviError as error:  # the old snapshot goes on answering
-                log.warning("serve.snapshot", error=str(error))
+            except (BemteviError, duckdb.Error) as error:  # the old snapshot goes on answering
+                log.warning("serve.snapshot", error=str(error).splitlines()[0])
+                self._versions[RUN.name] = -1  # what was taken and not laid over is taken again
+            took = min(time.monotonic() - began, 5.0)
+
+
+def _known(gaps: list[Gap]) -> list[tuple[object, ...]]:
+    """What an answer shows of gaps, to tell whether something changed."""
+    return [(gap.gap_id, gap.state, gap.ended_at, gap.filled_posts) for gap in gaps]

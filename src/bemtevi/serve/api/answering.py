@@ -24,6 +24,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bemtevi.errors import BemteviError
+from bemtevi.lake.gap import Gap
+from bemtevi.lake.track import TrackedRule
 from bemtevi.serve.api.guard import Access, problem
 from bemtevi.serve.ask.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.ask.selection import Question, Selection
@@ -61,6 +63,12 @@ class Work:
     now: datetime
     cursor: duckdb.DuckDBPyConnection
     catalog: Catalog
+    version: str
+    """Of all that this work sees, from its beginning to its end."""
+    rules: list[TrackedRule]
+    gaps: list[Gap]
+    received_at: datetime | None
+    """When the newest message came that is not consolidated yet."""
     asked: list[Question] = field(default_factory=list)
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -81,8 +89,7 @@ class Work:
 
     def heard(self, hashtag: str | None, network: str | None, period: Period) -> Coverage:
         """What was heard in a period by the rules that ask for a hashtag; by all, without one."""
-        rules = rules_of(self.snapshot.rules, hashtag, network)
-        return coverage(rules, self.snapshot.gaps, period, self.now)
+        return coverage(rules_of(self.rules, hashtag, network), self.gaps, period, self.now)
 
     def known(self, hashtag: str | None) -> Period | None:
         """From the first collected post, with the hashtag or of all, to the last."""
@@ -125,15 +132,10 @@ class Answering:
         full = bool(request.state.full)
         with self.snapshots.lease() as snapshot:
             period = selection.period if selection is not None else None
-            parts = (
-                snapshot.version,
-                request.url.path,
-                sorted(request.query_params.multi_items()),
-                period,
-                full,
-            )
-            digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
-            tag = f'"{snapshot.version}.{digest}"'
+            parts = (request.url.path, sorted(request.query_params.multi_items()), period, full)
+            asked = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
+            digest = f"{snapshot.version}.{asked}"
+            tag = f'"{digest}"'
             if kept and request.headers.get("if-none-match") == tag:
                 return Response(status_code=304, headers={"etag": tag})
             with self._lock:
@@ -142,6 +144,7 @@ class Answering:
                     self._cache.move_to_end(digest)
                     return _fresh(cached)
             with self.working(snapshot, full, closed=closed) as work:
+                digest = f"{work.version}.{asked}"
                 data = make(work)
                 if isinstance(data, Response):
                     return data
@@ -149,7 +152,7 @@ class Answering:
                     data = self._withheld(data)
                 response = self._respond(work, data, selection, form, name)
         if kept and response.status_code == 200:
-            response.headers["etag"] = tag
+            response.headers["etag"] = f'"{digest}"'
             self._keep(digest, response)
             return _fresh(response)
         return response
@@ -166,7 +169,21 @@ class Answering:
                 timer.daemon = True
                 timer.start()
                 try:
-                    yield Work(snapshot, full, datetime.now(UTC), cursor, catalog)
+                    # what is laid over meanwhile is not seen: all questions of one answer agree
+                    cursor.execute("begin")
+                    rules, gaps, told = snapshot.rules, snapshot.gaps, snapshot.told
+                    (number,) = cursor.execute("select number from made.moment").fetchone() or (0,)
+                    yield Work(
+                        snapshot,
+                        full,
+                        datetime.now(UTC),
+                        cursor,
+                        catalog,
+                        snapshot.version_of(number, told),
+                        rules,
+                        gaps,
+                        snapshot.overlay.received_at if snapshot.overlay is not None else None,
+                    )
                 finally:
                     timer.cancel()
         finally:
@@ -190,8 +207,8 @@ class Answering:
     def _meta(self, work: Work, selection: Selection | None) -> dict[str, Any]:
         run = work.snapshot.catalog.run
         meta: dict[str, Any] = {
-            "snapshot": work.snapshot.version,
-            "as_of": None if run is None else run.finished_at,
+            "snapshot": work.version,
+            "as_of": work.received_at or (None if run is None else run.finished_at),
             "now": work.now,
             "timezone": self.snapshots.lake.timezone,
         }

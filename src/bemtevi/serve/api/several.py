@@ -47,7 +47,7 @@ def hashtags(
 
 
 def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict[str, Any]]:
-    current = [rule for rule in work.snapshot.rules if rule.removed_at is None]
+    current = [rule for rule in work.rules if rule.removed_at is None]
     tags = sorted({tag for rule in current for tag in named(rule)})[:200]
     rows = {row["hashtag"]: row for row in work.rows(counts.hashtags(selection, 10_000))}
     found = [
@@ -56,7 +56,7 @@ def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict
     ]
     for row in found:
         rules = rules_of(current, row["hashtag"], selection.network)
-        heard = coverage(rules, work.snapshot.gaps, selection.period, work.now)
+        heard = coverage(rules, work.gaps, selection.period, work.now)
         row["listened"] = heard.share(None, selection.period.since, work.now)
         row["tracked_share"] = heard.plain()["tracked_share"]
         row["missing"] = [list(part) for parts in heard.missing.values() for part in parts]

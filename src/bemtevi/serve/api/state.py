@@ -43,7 +43,7 @@ def status(request: Request, answers: Answers) -> Response:
     def make(work: Work) -> Any:
         run = work.snapshot.catalog.run
         now = work.now
-        rules = [rule for rule in work.snapshot.rules if rule.removed_at is None]
+        rules = [rule for rule in work.rules if rule.removed_at is None]
         (total,) = work.rows(
             Question(
                 "select count(*) as posts, max(created_at) as newest_at, "
@@ -61,7 +61,7 @@ def status(request: Request, answers: Answers) -> Response:
         heard = work.heard(None, None, Period(day.astimezone(UTC), now))
         networks = []
         for network in sorted({rule.network for rule in rules}):
-            open_ = [gap for gap in work.snapshot.gaps if gap.network == network and gap.ended_at is None]
+            open_ = [gap for gap in work.gaps if gap.network == network and gap.ended_at is None]
             whole = [gap for gap in open_ if not gap.rules]
             networks.append(
                 {

@@ -37,7 +37,7 @@ def timeline(selection: Selection, granularity: str) -> Question:
     if hourly:
         source = f"""
           select agg.created_hour as created_at, agg.network, agg.posts
-          from agg_hashtag_hour as agg
+          from hashtag_hour_posts as agg
           where agg.hashtag = $hashtag and agg.created_date between $first_date and $last_date
             and agg.created_hour >= $since and agg.created_hour < $until
             {"and agg.network = $network" if selection.network else ""}"""
@@ -148,7 +148,7 @@ def sparklines(selection: Selection, hashtags: list[str]) -> Question:
     return selection.question(
         """
         select hashtag, created_hour as at, cast(sum(posts) as bigint) as posts
-        from agg_hashtag_hour
+        from hashtag_hour_posts
         where hashtag in (select unnest($hashtags)) and created_date between $first_date and $last_date
           and created_hour >= $since and created_hour < $until
         group by all

@@ -64,7 +64,7 @@ def totals(selection: Selection) -> Question:
     """`at, posts` by hour over all hashtags: what the season is made of."""
     return selection.question("""
         select created_hour as at, cast(sum(posts) as bigint) as posts
-        from agg_hashtag_hour
+        from hashtag_hour_posts
         where created_date between $first_date and $last_date
           and created_hour >= $since and created_hour < $until
         group by 1
