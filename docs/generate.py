@@ -305,7 +305,7 @@ def _described(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, st
     return {column: kind for column, kind, *_ in connection.execute(f"describe {name}").fetchall()}
 
 
-VIEW = re.compile(r"create or replace view (\w+) as\nselect\n(.*?)\nfrom (\w+)\n", re.DOTALL)
+VIEW = re.compile(r"create or replace view (\w+) as\nselect\n(.*?)\nfrom (\w+)(\n)?", re.DOTALL)
 VIEW_COLUMN = re.compile(r"  (?P<from>.+?)(?: as (?P<name>\w+))?,?(?:  -- (?P<told>.+))?")
 
 
@@ -316,10 +316,15 @@ def _views(models: dict[str, TableDefinition]) -> Iterator[str]:
             connection.register(name, definition.schema.empty_table())
         for statement in duckdb.extract_statements(text):
             connection.execute(statement.query)
-        for view, columns, source in VIEW.findall(text):
+        for view, columns, source, of_x in VIEW.findall(text):
             described = {column.name: column.description for column in models[source].columns}
             types = _described(connection, view)
-            yield from [f"### {view}", "", f"- Grain: {models[source].grain}, of X; from `{source}`.", ""]
+            yield from [
+                f"### {view}",
+                "",
+                f"- Grain: {models[source].grain}{', of X' if of_x else ''}; from `{source}`.",
+                "",
+            ]
             rows = []
             for line in columns.splitlines():
                 found = VIEW_COLUMN.fullmatch(line)

@@ -29,5 +29,10 @@ where network = 'x';
 -- The posts of a hashtag by hour, without the other columns of agg_hashtag_hour, which take long to count anew for
 -- the minutes not yet consolidated.
 create or replace view hashtag_hour_posts as
-select network, hashtag, created_hour, created_date, posts
+select
+  network,
+  hashtag,
+  created_hour,
+  created_date,
+  posts
 from agg_hashtag_hour;
