@@ -93,6 +93,7 @@ class Snapshots:
         self._threads = threads
         self._tail = tail
         self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
         self._current: Snapshot | None = None
         self._engine: Engine | None = None
         self._versions = {definition.name: -1 for definition in (RUN, TRACK, GAP)}
@@ -139,7 +140,11 @@ class Snapshots:
                 snapshot.close()
 
     def refresh(self) -> bool:
-        """Take up what is new; whether there was something. For one thread at a time."""
+        """Take up what is new; whether there was something. One thread at a time does."""
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         run, track, gap = (self._moved(name) for name in (RUN.name, TRACK.name, GAP.name))
         if self._engine is None or track:
             self._open_engine()
