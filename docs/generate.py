@@ -28,12 +28,13 @@ from pydantic.fields import FieldInfo
 from bemtevi import metrics
 from bemtevi.cli.app import InterruptedByPersonError, app, load_commands
 from bemtevi.errors import BemteviError
-from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.definition import Check, CheckKind, TableDefinition
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.settings import FILE, Settings
 from bemtevi.simulate.faults import KINDS
+from bemtevi.warehouse.checks import PAST_DAYS
 from bemtevi.warehouse.model import load_models
-from bemtevi.warehouse.run import RUN
+from bemtevi.warehouse.record import RECORDS
 
 load_commands([])
 
@@ -71,6 +72,7 @@ Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
+MODELS = {model.name for model in load_models()}
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -268,7 +270,8 @@ def data_dictionary() -> Iterator[str]:
     yield from ["## Layer 2: what we make of it", ""]
     for name in sorted(models):
         yield from _table(models[name].definition, models[name].types)
-    yield from _table(RUN, _types(RUN.schema))
+    for definition in RECORDS:
+        yield from _table(definition, _types(definition.schema))
     yield from ["## Views", ""]
     yield VIEWS
     yield ""
@@ -292,6 +295,37 @@ def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:
             for column in definition.columns
         ],
     )
+    checks = definition.all_checks if definition.name in MODELS else definition.checks
+    if checks:
+        yield from table(
+            ["check", "what must hold", "else"],
+            [[check.kind.value, _must_hold(check), check.severity.value] for check in checks],
+        )
+
+
+def _must_hold(check: Check) -> str:
+    columns = ", ".join(f"`{column}`" for column in check.columns)
+    match check.kind:
+        case CheckKind.NOT_NULL:
+            return f"{columns} never null"
+        case CheckKind.UNIQUE:
+            return f"no two rows have the same {columns}"
+        case CheckKind.ACCEPTED_VALUES:
+            return f"{columns} is null or one of {', '.join(check.values)}"
+        case CheckKind.REFERENCES:
+            return f"`{check.table}` has the {columns}, where there is one"
+        case CheckKind.VOLUME:
+            return (
+                f"the last full hour has {check.lowest:g} to {check.highest:g} times the rows that the same "
+                f"hour of the {PAST_DAYS} days before has by the median, if that is {check.least} or more"
+            )
+        case CheckKind.FRESHNESS:
+            return f"the newest {columns} is at most {check.hours:g} hours old"
+        case CheckKind.FIELDS:
+            return (
+                "messages of a network have the fields that they had: none is new, none that most had is "
+                f"gone; it is told once {check.least:,} messages of a kind were looked at"
+            )
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:

@@ -41,6 +41,12 @@ class CorruptionError(StorageError):
     exit_code = 5
 
 
+class CheckError(CorruptionError):
+    """A check of the tables did not hold: see `bemtevi checks`."""
+
+    exit_code = 8
+
+
 class NetworkError(BemteviError):
     """A network (X, Bluesky, …) cannot be reached or refuses us for good."""
 

@@ -95,6 +95,9 @@ _RUNS = _counter("consolidations", "Consolidations that ended, by how.", "result
 _LAST_RUN = _gauge(
     "last_consolidation_timestamp_seconds", "When the last consolidation that went well ended."
 )
+_CHECKS = _gauge(
+    "check_passed", "1 if the check held in the last run that asked it.", "table", "check", "severity"
+)
 _READ = _gauge("read_posts", "Posts read and counted against the budget.", "network", "period")
 _SPENT = _gauge("spent_dollars", "What these posts cost at the price that is set.", "network", "period")
 _LIMIT = _gauge("budget_posts", "The limit that is set; not there without one.", "network", "period")
@@ -186,6 +189,11 @@ def consolidated(result: Literal["done", "busy", "failed"], now: float) -> None:
     _RUNS.labels(result).inc()
     if result == "done":
         _LAST_RUN.set(now)
+
+
+def checked(table: str, check: str, severity: str, *, passed: bool) -> None:
+    """A run has asked a check."""
+    _CHECKS.labels(table, check, severity).set(passed)
 
 
 def budget(network: str, period: Period, posts: int, dollars: float, limit: int | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,15 @@ import pyarrow as pa
 import pytest
 from tests.support import consolidate, contents, new_lake, post, put, rows
 
-from bemtevi.errors import ConflictError, CorruptionError, UsageError
+from bemtevi.errors import CheckError, ConflictError, UsageError
+from bemtevi.lake.definition import Severity
 from bemtevi.lake.lake import acquire
 from bemtevi.lake.table import Table
 from bemtevi.serve.catalog import Catalog
+from bemtevi.warehouse.check_result import read_results
+from bemtevi.warehouse.checks import look_at_rows
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
-from bemtevi.warehouse.model import load_models
+from bemtevi.warehouse.model import Model, load_models
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -132,23 +136,38 @@ def test_a_failed_check_stops_before_anything_is_written(
     consolidate(lake)
     before = contents(lake)
     put(lake, [post(2, "#b")], number=1)
+    made = DuckDBEngine.make
+
+    def make_twice(self: DuckDBEngine, model: Model) -> int:
+        rows = made(self, model)
+        self._connection.execute(f"insert into {model.name} select * from {model.name}")
+        return rows
+
     with monkeypatch.context() as patch:
-        patch.setattr(
-            DuckDBEngine, "violations", lambda self, model: [f"{model.name} has 1 keys that repeat"]
-        )
-        with pytest.raises(CorruptionError, match="changed nothing"):
+        patch.setattr(DuckDBEngine, "make", make_twice)
+        with pytest.raises(CheckError, match="that repeat: the run was stopped and changed nothing"):
             consolidate(lake)
     assert contents(lake) == before
-    assert len(consolidate(lake)) == 1
+    wrong = [
+        kept for kept in read_results(lake) if kept.result.severity is Severity.FAIL and kept.result.wrong
+    ]
+    assert {kept.run for kept in wrong} == {2}
+    (run,) = consolidate(lake)
+    assert run.number == 2
+    last = [kept.result for kept in read_results(lake) if kept.result.severity is Severity.FAIL]
+    assert last
+    assert all(result.passed for result in last), "the last attempt is what is shown"
 
 
 def test_the_checks_see_repeated_and_missing_keys() -> None:
     model = next(model for model in load_models() if model.name == "dim_hashtag")
+    of_key = replace(model.definition, checks=()).all_checks
     with DuckDBEngine(timezone="UTC", memory_limit="1GB", threads=1, rule_hashtags={}) as engine:
         engine._connection.register("given", pa.table({"hashtag": ["a", "a", None]}))
         engine._connection.execute("create temp table dim_hashtag as select * from given")
-        assert engine.violations(model) == [
-            "dim_hashtag has 1 rows with a null in the key (hashtag)",
+        found = look_at_rows("dim_hashtag", of_key, engine.ask)
+        assert [result.told for result in found if not result.passed] == [
+            "dim_hashtag has 1 rows with a null in hashtag",
             "dim_hashtag has 1 keys (hashtag) that repeat",
         ]
 

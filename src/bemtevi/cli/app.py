@@ -35,7 +35,7 @@ DISK_ERRORS = (
 
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "run", "serve"),
-    *("hashtag", "top", "query", "gaps", "budget", "maintain", "doctor", "simulate"),
+    *("hashtag", "top", "query", "gaps", "budget", "checks", "maintain", "doctor", "simulate"),
 )
 
 
@@ -216,6 +216,7 @@ def load_commands(arguments: list[str]) -> None:
         from bemtevi.cli import (  # noqa: F401  they register commands
             answers,
             budget,
+            checks_of_tables,
             demonstrate,
             doctor,
             gaps,

@@ -26,7 +26,8 @@ from bemtevi.lake.raw import RAW
 from bemtevi.lake.track import read_rules
 from bemtevi.settings import Settings
 from bemtevi.warehouse.model import load_models
-from bemtevi.warehouse.run import RUN, last_consolidation
+from bemtevi.warehouse.record import RECORDS
+from bemtevi.warehouse.run import last_consolidation
 
 SCARCE_BYTES = 5 * 1024**3
 OLD_RUN = timedelta(hours=2)
@@ -104,7 +105,7 @@ def disks(settings: Settings, lake: Lake) -> Iterator[Check]:
 
 def tables(lake: Lake) -> Iterator[Check]:
     """Every table opens, in our version and zone."""
-    definitions = [*LAYER_1, RUN, *(one.definition for one in load_models())]
+    definitions = [*LAYER_1, *RECORDS, *(one.definition for one in load_models())]
     there = 0
     for definition in definitions:
         try:

@@ -8,6 +8,7 @@ its SQL file.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 import pyarrow as pa
 
@@ -29,6 +30,54 @@ class Column:
     distinct: bool = False
 
 
+class Severity(StrEnum):
+    """What follows when a check does not hold."""
+
+    FAIL = "fail"
+    """The run ends before it commits; the old content stays. For promises of ours alone, never for what a
+    network may send."""
+    WARN = "warn"
+    """It is recorded and told."""
+
+
+class CheckKind(StrEnum):
+    """What a check looks at."""
+
+    NOT_NULL = "not_null"
+    UNIQUE = "unique"
+    ACCEPTED_VALUES = "accepted_values"
+    REFERENCES = "references"
+    VOLUME = "volume"
+    FRESHNESS = "freshness"
+    FIELDS = "fields"
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule about the content of a table; which of the other fields it needs depends on its kind."""
+
+    kind: CheckKind
+    columns: tuple[str, ...] = ()
+    severity: Severity = Severity.WARN
+    values: tuple[str, ...] = ()
+    """accepted_values: what a column may say, beside null."""
+    table: str = ""
+    """references: the table that has the same columns."""
+    lowest: float = 0.0
+    """volume: the smallest share of what is usual that is good."""
+    highest: float = 0.0
+    """volume: the largest multiple of what is usual that is good."""
+    hours: float = 0.0
+    """freshness: how old the newest row may be."""
+    least: int = 0
+    """volume, fields: below so many rows or messages nothing is judged."""
+
+    @property
+    def name(self) -> str:
+        """What tells it from the other checks of its table."""
+        return " ".join([self.kind.value, *self.columns])
+
+
 @dataclass(frozen=True)
 class TableDefinition:
     """One table of the lake."""
@@ -39,7 +88,8 @@ class TableDefinition:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
     partition_by: tuple[str, ...] = ()
-    checks: dict[str, dict[str, object]] = field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    """Beside those of the key, which every table of layer 2 has: see `all_checks`."""
     properties: dict[str, str] = field(default_factory=dict)
     """Properties of Delta that the table is made with."""
 
@@ -47,6 +97,15 @@ class TableDefinition:
     def schema(self) -> pa.Schema:
         """The Arrow schema, in column order."""
         return pa.schema([pa.field(column.name, column.type) for column in self.columns])
+
+    @property
+    def all_checks(self) -> tuple[Check, ...]:
+        """The checks of the key, and those that the table adds."""
+        return (
+            Check(CheckKind.NOT_NULL, self.key, Severity.FAIL),
+            Check(CheckKind.UNIQUE, self.key, Severity.FAIL),
+            *self.checks,
+        )
 
     @property
     def statistics_columns(self) -> list[str]:

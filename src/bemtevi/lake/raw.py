@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
+from bemtevi.lake.definition import TIMESTAMP, Check, CheckKind, Column, TableDefinition
 
 ENVELOPE = (
     Column("network", pa.string(), "Network that the message is from: x."),
@@ -35,6 +35,7 @@ RAW = TableDefinition(
     grain="one delivered message",
     key=("session", "sequence"),
     partition_by=("received_date",),
+    checks=(Check(CheckKind.FIELDS, least=1_000),),
     properties={
         # a commit a second is usual here: replaying the log must stay short, and so must the list of the
         # small files that were merged; the log is kept until it has been read (docs/architecture.md)

@@ -22,7 +22,8 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.warehouse.model import load_models
-from bemtevi.warehouse.run import RUN, Run, last_run
+from bemtevi.warehouse.record import RECORDS
+from bemtevi.warehouse.run import Run, last_run
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 BATCH_ROWS = 10_000
@@ -58,7 +59,7 @@ def tables_of(lake: Lake) -> Tables:
             files = lake.table(model.definition).snapshot(versions[model.name]).files
         found.append((model.definition, tuple(files)))
     empty = True
-    for definition in (*LAYER_1, RUN):
+    for definition in (*LAYER_1, *RECORDS):
         snapshot = lake.table(definition).snapshot()
         empty &= snapshot.version < 0
         found.append((definition, tuple(snapshot.files)))

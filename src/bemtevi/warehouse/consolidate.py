@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from bemtevi import __version__
-from bemtevi.errors import CorruptionError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
@@ -47,7 +47,7 @@ class Consolidation:
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
 
-        Raises CorruptionError if a check fails: the old content stays.
+        Raises CheckError if a check that must hold does not: the old content stays.
         """
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             self._check_zone()
@@ -100,9 +100,12 @@ class Consolidation:
     ) -> Run:
         engine = self._engine
         started_at = self._clock()
+        number = 1 if last is None else last.number + 1
+        inspection = Inspection(self._lake, engine, number, started_at)
         staged = engine.stage(files, period)
         if period is None:
             self._quarantine(staged.unreadable, raw_version)
+            inspection.look_at_messages(files, raw_version)
             hours = engine.touched_hours()
         else:
             hours = [
@@ -112,11 +115,13 @@ class Consolidation:
         versions = {} if last is None else dict(last.table_versions)
         before = after = 0
         if staged.observations or period is not None:
-            before, after = self._make(versions, hours, again=period is not None)
+            before, after = self._make(versions, hours, inspection, again=period is not None)
+        inspection.conclude()
+        if staged.observations or period is not None:
             versions |= self._write_all(hours, empty=before == 0 and period is None)
         engine.drop("observation")
         run = Run(
-            number=1 if last is None else last.number + 1,
+            number=number,
             kind=kind,
             started_at=started_at,
             finished_at=self._clock(),
@@ -136,7 +141,9 @@ class Consolidation:
         commit_run(self._lake, run)
         return run
 
-    def _make(self, versions: dict[str, int], hours: Sequence[datetime], *, again: bool) -> tuple[int, int]:
+    def _make(
+        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
+    ) -> tuple[int, int]:
         """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
         engine = self._engine
         before = after = 0
@@ -154,11 +161,13 @@ class Consolidation:
             for name in model.inputs:
                 self._define_beside(name, versions, hours)
             made = engine.make(model)
-            violations = engine.violations(model)
-            if violations:
-                raise CorruptionError(f"{violations[0]}: the run was stopped and changed nothing.")
+            inspection.look_at_table(model)
             if model.name == FACT:
                 before, after = existing, made
+        inspection.look_across(self._models)
+        if not again:
+            for model in self._models:
+                inspection.look_back(model, versions.get(model.name), hours)
         return before, after
 
     def _define_beside(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:

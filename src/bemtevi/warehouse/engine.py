@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
@@ -62,8 +62,8 @@ class Engine(Protocol):
         """Run a model on the relations defined and keep the result under its name; its rows."""
         ...
 
-    def violations(self, model: Model) -> list[str]:
-        """What is wrong with a table just made, as sentences: nulls in the key, keys that repeat."""
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
+        """The answer to one small SELECT over the relations defined, in the models' SQL; times in UTC."""
         ...
 
     def read(self, name: str) -> pa.RecordBatchReader:

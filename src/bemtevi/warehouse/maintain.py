@@ -28,7 +28,8 @@ from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
 from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.consolidate import FACT
 from bemtevi.warehouse.model import Model, Scope, load_models
-from bemtevi.warehouse.run import MAINTENANCE, RUN, Run, all_runs, commit_run, last_run, pinned, restored
+from bemtevi.warehouse.record import RECORDS
+from bemtevi.warehouse.run import MAINTENANCE, Run, all_runs, commit_run, last_run, pinned, restored
 from bemtevi.warehouse.upkeep import Upkeep
 
 PATIENCE_SECONDS = 60.0
@@ -194,7 +195,7 @@ class Maintenance:
             table.checkpoint()
             if table.definition is RAW:
                 version = seen[-1].raw_version if seen else None
-            elif table.definition.layer == 2 and table.definition is not RUN:
+            elif table.definition.layer == 2 and table.definition not in RECORDS:
                 version = seen[-1].table_versions.get(name) if seen else None
             else:
                 version = table.version_at(old)
@@ -271,7 +272,7 @@ class Maintenance:
         """The tables that exist; those of layer 2 that a run has made."""
         made = set() if last is None else last.table_versions.keys()
         of_runs = [model.definition for model in self._models if model.name in made]
-        for definition in (*LAYER_1, RUN, *of_runs):
+        for definition in (*LAYER_1, *RECORDS, *of_runs):
             table = MaintainedTable.of(self._lake, definition)
             if table.exists():
                 yield table

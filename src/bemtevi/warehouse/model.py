@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from bemtevi.lake.definition import Column, TableDefinition
+from bemtevi.lake.definition import Check, CheckKind, Column, Severity, TableDefinition
 
 OPEN, CLOSE = "/*\n", "*/\n"
 WHOLE_PREFIX = "all_"
@@ -117,6 +118,7 @@ def parse_model(name: str, text: str) -> Model:
                 )
                 for column, told in columns.items()
             ),
+            checks=tuple(_check(told, set(columns)) for told in header.get("checks", ())),
         )
         return Model(
             definition=definition,
@@ -128,6 +130,21 @@ def parse_model(name: str, text: str) -> Model:
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError, duckdb.Error) as error:
         raise ValueError(f"The header of models/{name}.sql is wrong: {error}.") from error
+
+
+def _check(told: dict[str, Any], columns: set[str]) -> Check:
+    """A check from its line in a header. Raises ValueError."""
+    lists = {"columns", "values"}
+    given: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in told.items()}
+    given |= {"kind": CheckKind(told["kind"]), "severity": Severity(told["severity"])}
+    try:
+        check = Check(**given)
+    except TypeError:
+        raise ValueError(f"the check {told} says what no check has") from None
+    unknown = [name for name in check.columns if name not in columns]
+    if unknown:
+        raise ValueError(f"a check names the column {unknown[0]}, which the table has not")
+    return check
 
 
 def _arrow_types(types: dict[str, str]) -> dict[str, pa.DataType]:

@@ -20,7 +20,8 @@ from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.model import load_models
-from bemtevi.warehouse.run import RUN, Run, all_runs
+from bemtevi.warehouse.record import RECORDS
+from bemtevi.warehouse.run import Run, all_runs
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 COMPARED = ("fact_post", "bridge_post_hashtag", "agg_hashtag_hour")
@@ -82,7 +83,7 @@ def examine_tables(lake: Lake) -> Iterator[Examined]:
     """Read every file that readers may see, table by table."""
     runs = all_runs(lake)
     versions = runs[-1].table_versions if runs else {}
-    for definition in (*LAYER_1, RUN):
+    for definition in (*LAYER_1, *RECORDS):
         table = MaintainedTable.of(lake, definition)
         if table.exists():
             yield examine(table)

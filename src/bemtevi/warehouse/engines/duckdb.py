@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 import pyarrow as pa
@@ -187,21 +187,11 @@ class DuckDBEngine:
             self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
         return self._count(model.name)
 
-    def violations(self, model: Model) -> list[str]:
+    def ask(self, query: str) -> list[tuple[Any, ...]]:
         """See the contract."""
-        key = ", ".join(model.definition.key)
-        nulls = " or ".join(f"{column} is null" for column in model.definition.key)
-        checks = {
-            f"rows with a null in the key ({key})": f"select count(*) from {model.name} where {nulls}",
-            f"keys ({key}) that repeat": f"select count(*) from (select {key} from {model.name} "
-            f"group by {key} having count(*) > 1)",
-        }
-        found = []
-        for what, query in checks.items():
-            row = self._connection.execute(query).fetchone()
-            if row and row[0]:
-                found.append(f"{model.name} has {row[0]} {what}")
-        return found
+        with self._told():
+            table = self._connection.execute(query).to_arrow_table()
+        return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def read(self, name: str) -> pa.RecordBatchReader:
         """See the contract."""

@@ -5,6 +5,10 @@ partition = ["created_date"]
 scope = "dates"
 inputs = ["day_agg_hashtag_hour", "day_fact_post"]
 order = ["created_date", "hashtag"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["posts", "authors"] },
+  { kind = "references", severity = "warn", columns = ["hashtag_key"], table = "dim_hashtag" },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the posts." }

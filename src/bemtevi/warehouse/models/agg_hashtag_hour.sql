@@ -5,6 +5,10 @@ partition = ["created_date"]
 scope = "hours"
 inputs = ["fact_post"]
 order = ["created_date", "hashtag", "created_hour"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["posts", "authors"] },
+  { kind = "references", severity = "warn", columns = ["hashtag_key"], table = "dim_hashtag" },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the posts." }

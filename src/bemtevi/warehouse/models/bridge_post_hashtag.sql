@@ -4,6 +4,12 @@ key = ["network", "post_id", "hashtag"]
 partition = ["created_date"]
 scope = "hours"
 inputs = ["fact_post"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["hashtag_key", "position", "created_date", "created_hour"] },
+  { kind = "accepted_values", severity = "warn", columns = ["matched_by"], values = ["entity", "long text", "plain text", "referenced post", "rule only"] },
+  { kind = "references", severity = "fail", columns = ["network", "post_id"], table = "fact_post" },
+  { kind = "references", severity = "warn", columns = ["hashtag_key"], table = "dim_hashtag" },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post." }

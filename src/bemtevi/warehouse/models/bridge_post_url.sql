@@ -4,6 +4,10 @@ key = ["network", "post_id", "position"]
 partition = ["created_date"]
 scope = "hours"
 inputs = ["fact_post"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["created_date", "created_hour"] },
+  { kind = "references", severity = "fail", columns = ["network", "post_id"], table = "fact_post" },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post." }

@@ -4,6 +4,9 @@ key = ["hashtag"]
 scope = "whole"
 inputs = ["all_agg_hashtag_hour"]
 order = ["hashtag"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["hashtag_key"] },
+]
 
 [columns]
 hashtag_key = { type = "VARCHAR", distinct = true, description = "Surrogate key: md5 of the folded hashtag, 32 hexadecimal digits." }

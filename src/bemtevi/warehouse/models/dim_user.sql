@@ -4,6 +4,10 @@ key = ["network", "author_id"]
 scope = "whole"
 inputs = ["observation", "existing"]
 order = ["author_key"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["author_key"] },
+  { kind = "not_null", severity = "warn", columns = ["username"] },
+]
 
 [columns]
 author_key = { type = "VARCHAR", distinct = true, description = "Surrogate key: md5 of network and id, 32 hexadecimal digits." }

@@ -4,6 +4,15 @@ key = ["network", "post_id"]
 partition = ["created_date"]
 scope = "hours"
 inputs = ["observation", "existing"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["created_at", "created_date", "created_hour", "utc_offset", "observed_at", "first_received_at", "last_received_at", "observations"] },
+  { kind = "not_null", severity = "warn", columns = ["text"] },
+  { kind = "not_null", severity = "warn", columns = ["author_key"] },
+  { kind = "accepted_values", severity = "fail", columns = ["type"], values = ["original", "reply", "quote", "repost"] },
+  { kind = "references", severity = "warn", columns = ["author_key"], table = "dim_user" },
+  { kind = "volume", severity = "warn", lowest = 0.2, highest = 5.0, least = 50 },
+  { kind = "freshness", severity = "warn", columns = ["last_received_at"], hours = 24.0 },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the post: x." }
