@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 MINUTES ?= 15
+# Many tests wait for a clock: more of them than there are cores run side by side.
+WORKERS ?= 4
+BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-browser test-heavy test-faults soak lint format docs bench clean
 .DEFAULT_GOAL := help
@@ -25,13 +28,13 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest -m "not heavy and not faults and not browser"
+	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser"
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
 
 test-faults: $(READY) ## Every fault of a network against the listener, and the account
-	$(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m pytest $(BESIDE) tests/faults
 
 soak: $(READY) ## Faults, kill -9 and lost storage for MINUTES (15), and the account
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

@@ -1,22 +1,27 @@
-"""What every test may ask for.
+"""What every test may ask for, and what is told at the end.
 
-Owns: where the real payloads are found. They are public writing of real people and never part of this
-repository: `BEMTEVI_REAL_DATA`, or `shared/data` beside it. Tests that ask for `real_data` are collected only
-where the folder exists.
+Owns: one seed for all processes that run tests side by side; where the real payloads are found. They are
+public writing of real people and never part of this repository: `BEMTEVI_REAL_DATA`, or `shared/data` beside
+it. Tests that ask for `real_data` are collected only where the folder exists.
 """
 
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 
 import pytest
+from tests import summary
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 def pytest_configure() -> None:
-    """Let test modules that list the real files at collection read one variable."""
+    """Choose the seed of the kills; let modules that list the real files at collection read one variable."""
+    os.environ["BEMTEVI_TEST_SEED"] = os.environ.get("BEMTEVI_TEST_SEED") or str(
+        random.SystemRandom().randrange(1 << 32)
+    )
     if "BEMTEVI_REAL_DATA" not in os.environ and _BESIDE.is_dir():
         os.environ["BEMTEVI_REAL_DATA"] = str(_BESIDE)
 
@@ -34,3 +39,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def real_data() -> Path:
     """The folder of real payloads."""
     return Path(os.environ["BEMTEVI_REAL_DATA"])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The tables, of whatever was run."""
+    summary.accounts(terminalreporter)
+    summary.kills(terminalreporter, os.environ["BEMTEVI_TEST_SEED"])

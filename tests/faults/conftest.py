@@ -1,11 +1,13 @@
-"""Short waits, and the table of what each fault test ended with."""
+"""Short waits, and the row of each test in the table of what they ended with."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
 from tests.faults.scene import ACCOUNTS
+from tests.summary import ACCOUNT
 
 
 @pytest.fixture(autouse=True)
@@ -16,27 +18,15 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.3)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Every account in one line."""
-    if not ACCOUNTS:
-        return
-    terminalreporter.section("faults: layer 1 and the ledger of gaps against the record")
-    line = "{:<62} {:>9} {:>8} {:>8} {:>8} {:>7} {:>7} {:>5} {:>7} {:>11}".format
-    heads = ("test", "delivered", "withheld", "stream", "search", "in gaps", "gap s", "lost", "doubled")
-    terminalreporter.write_line(line(*heads, "unexplained"))
+@pytest.fixture(autouse=True)
+def told(record_property: Callable[[str, object], None]) -> Iterator[None]:
+    """The accounts of the test are told at the end of the run."""
+    ACCOUNTS.clear()
+    yield
     for name, one in ACCOUNTS:
         lost = len(one.lost) + len(one.not_filled) + len(one.lost_messages)
-        terminalreporter.write_line(
-            line(
-                name[:62],
-                one.delivered,
-                one.missed,
-                one.by_stream + one.quarantined,
-                one.by_search,
-                one.in_gaps,
-                f"{one.gap_seconds:.1f}",
-                lost,
-                len(one.doubled),
-                len(one.unexplained),
-            )
+        row = (
+            *(name[:62], one.delivered, one.missed, one.by_stream + one.quarantined, one.by_search),
+            *(one.in_gaps, f"{one.gap_seconds:.1f}", lost, len(one.doubled), len(one.unexplained)),
         )
+        record_property(ACCOUNT, list(row))

@@ -178,6 +178,11 @@ class Scene:
             before = self.acknowledged
             time.sleep(0.25)
         self.settled()
+        eventually(lambda: not self._waiting(), "all that is durable is in layer 1")
+
+    def _waiting(self) -> list[Path]:
+        """Segments of the journal."""
+        return [path for kind in ("segment", "open") for path in (self.folder / "journal").rglob(f"*.{kind}")]
 
     def settled(self) -> None:
         """Wait until every gap has ended and, if gaps are filled here, is dealt with."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -27,7 +28,8 @@ from bemtevi.settings import Settings, load_settings
 from bemtevi.simulate import RunningX, Simulation, parse, running_x, write_history
 from bemtevi.simulate.matching import compile_rule
 
-DELAY = 3.0
+DELAY = 1.5
+DEAF_SECONDS = 4.0
 ASKED = compile_rule(parse("#covid19", 512), search=True)
 
 
@@ -108,9 +110,36 @@ def test_a_gap_is_filled_beside_listening(tmp_path: Path, monkeypatch: pytest.Mo
     assert set(keys.values()) == {1}
 
 
-def ended_gap(folder: Path, url: str, seconds: float = 5.0) -> Place:
+@pytest.fixture(scope="module")
+def deaf_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningX, Path]]:
     """Somebody who listened, stopped for some seconds, and listened again: a gap that has ended."""
-    place = Place(
+    folder = tmp_path_factory.mktemp("deaf")
+    with simulated() as server:
+        place = place_at(folder, server.url)
+        place.run("track", "#covid19")
+        place.run("listen", "--seconds", "1")
+        time.sleep(DEAF_SECONDS)
+        place.run("listen", "--seconds", "1")
+        lake = Lake.of(settings_for(folder, server.url))
+        # X may have taken 20 s to have the rule; here it had it at once, and nobody wants to wait
+        (not_yet,) = [gap for gap in read_gaps(lake) if gap.cause is Cause.NOT_YET]
+        until = not_yet.started_at + timedelta(seconds=1)
+        now = datetime.now(UTC)
+        write_gaps(lake, [replace(not_yet, ended_at=until, state=State.UNFILLABLE, updated_at=now)])
+        time.sleep(DELAY)
+        yield server, folder
+
+
+@pytest.fixture
+def deaf(deaf_once: tuple[RunningX, Path], tmp_path: Path) -> tuple[RunningX, Place]:
+    """The same for one test alone: a copy of the lake, beside the server that goes on."""
+    server, folder = deaf_once
+    shutil.copytree(folder / "lake", tmp_path / "lake")
+    return server, place_at(tmp_path, server.url)
+
+
+def place_at(folder: Path, url: str) -> Place:
+    return Place(
         folder,
         x_api_url=url,
         x_bearer_token="any",  # noqa: S106
@@ -118,62 +147,50 @@ def ended_gap(folder: Path, url: str, seconds: float = 5.0) -> Place:
         fsync_seconds=0.01,
         fill_gaps="false",
     )
-    place.run("track", "#covid19")
-    place.run("listen", "--seconds", "1")
-    time.sleep(seconds)
-    place.run("listen", "--seconds", "1")
-    lake = Lake.of(settings_for(folder, url))
-    # X may have taken 20 s to have the rule; here it had it at once, and nobody wants to wait
-    (not_yet,) = [gap for gap in read_gaps(lake) if gap.cause is Cause.NOT_YET]
-    until = not_yet.started_at + timedelta(seconds=1)
-    now = datetime.now(UTC)
-    write_gaps(lake, [replace(not_yet, ended_at=until, state=State.UNFILLABLE, updated_at=now)])
-    time.sleep(DELAY)
-    return place
 
 
-def test_gaps_fills_by_hand_and_tells(tmp_path: Path) -> None:
-    with simulated() as server:
-        place = ended_gap(tmp_path, server.url)
-        before = place.run("gaps", "covid19")
-        assert "not yet listening" in before
-        assert "stopped" in before
-        said = place.run("gaps", "covid19", "--fill")
-        assert "Filled 1 gaps" in said
-        assert "What search cannot bring: " in said
-        told = json.loads(place.run("gaps", "--json").splitlines()[-1])
-        states = Counter(gap["state"] for gap in told["gaps"])
-        assert states == {"filled": 1, "open": 1, "unfillable": 1}
-        assert told["filled_seconds"] > 3
-        assert told["tracked_seconds"] == pytest.approx(
-            told["listened_seconds"] + told["filled_seconds"] + told["missing_seconds"]
-        )
-        lake = Lake.of(settings_for(tmp_path, server.url))
-        (gap,) = read_gaps(lake, states=[State.FILLED])
-        assert searchable(server, gap) <= set(found(lake))
-        place.run("consolidate")
-        answer = place.run("hashtag", "covid19")
-        assert ", filled " in answer
+def test_gaps_fills_by_hand_and_tells(deaf: tuple[RunningX, Place]) -> None:
+    server, place = deaf
+    before = place.run("gaps", "covid19")
+    assert "not yet listening" in before
+    assert "stopped" in before
+    said = place.run("gaps", "covid19", "--fill")
+    assert "Filled 1 gaps" in said
+    assert "What search cannot bring: " in said
+    told = json.loads(place.run("gaps", "--json").splitlines()[-1])
+    states = Counter(gap["state"] for gap in told["gaps"])
+    assert states == {"filled": 1, "open": 1, "unfillable": 1}
+    assert told["filled_seconds"] > DEAF_SECONDS / 2
+    assert told["tracked_seconds"] == pytest.approx(
+        told["listened_seconds"] + told["filled_seconds"] + told["missing_seconds"]
+    )
+    lake = Lake.of(settings_for(place.folder, server.url))
+    (gap,) = read_gaps(lake, states=[State.FILLED])
+    assert searchable(server, gap) <= set(found(lake))
+    place.run("consolidate")
+    answer = place.run("hashtag", "covid19")
+    assert ", filled " in answer
 
 
 @pytest.mark.parametrize(
     "point",
     ["search.page_durable", "search.place_kept", "search.page_durable:3", "gap.committing", "gap.committed"],
 )
-def test_a_fill_that_is_killed_goes_on_and_every_page_is_there_once(tmp_path: Path, point: str) -> None:
-    with simulated() as server:
-        place = ended_gap(tmp_path, server.url)
-        place.crash(point, "gaps", "--fill")
-        place.run("gaps", "--fill")
-        lake = Lake.of(settings_for(tmp_path, server.url))
-        (gap,) = read_gaps(lake, states=[State.FILLED])
-        assert gap.filled_posts == gap.expected_posts
-        assert searchable(server, gap) <= set(found(lake))
+def test_a_fill_that_is_killed_goes_on_and_every_page_is_there_once(
+    deaf: tuple[RunningX, Place], point: str
+) -> None:
+    server, place = deaf
+    place.crash(point, "gaps", "--fill")
+    place.run("gaps", "--fill")
+    lake = Lake.of(settings_for(place.folder, server.url))
+    (gap,) = read_gaps(lake, states=[State.FILLED])
+    assert gap.filled_posts == gap.expected_posts
+    assert searchable(server, gap) <= set(found(lake))
     rows = pages(lake)
     assert len(rows) > 3
     assert set(Counter((row["session"], row["sequence"]) for row in rows).values()) == {1}
     assert set(found(lake).values()) == {1}
-    assert not list((tmp_path / "journal" / "x-search").glob("asking-*"))
+    assert not list((place.folder / "journal" / "x-search").glob("asking-*"))
 
 
 def filler(folder: Path, server: RunningX) -> tuple[Filler, Lake]:

@@ -169,12 +169,13 @@ def test_a_damaged_archive_is_one_sentence_and_nothing_is_written(importer: Impo
     [
         ("empty", b"", "holds no posts"),
         ("white", b"\n \r\n", "holds no posts"),
-        ("empty.gz", gzip.compress(b""), "holds no posts"),
+        ("empty.gz", gzip.compress(b"", mtime=0), "holds no posts"),
         ("table.csv", b"id,text\n1,a\n", "holds no posts"),
         ("page.html", b"<html>{}</html>", "holds no posts"),
-        ("cut.gz", gzip.compress(LINES)[:100], "is not whole"),
+        ("cut.gz", gzip.compress(LINES, mtime=0)[:100], "is not whole"),
         ("cut.zip", b"PK\x03\x04" + b"\0" * 50, "is not whole"),
     ],
+    ids=["empty", "white", "empty gzip", "table", "page", "cut gzip", "cut zip"],
 )
 def test_a_file_without_posts_is_refused(
     importer: Importer, tmp_path: Path, name: str, data: bytes, sentence: str

@@ -34,6 +34,18 @@ def place_for(folder: Path, url: str, **more: object) -> Place:
     return place
 
 
+def polls(place: Place, rounds: int = 2, told: str = "poll.round") -> str:
+    """Poll until so many rounds are done, or it has told something so often, then Ctrl-C; what it said."""
+    process = place.start(*POLL)
+    try:
+        wait_until(lambda: process.text().count(told) >= rounds or not process.running, f"{told} is told")
+        process.interrupt()
+        assert process.wait() == 0, process.text()
+    finally:
+        process.end()
+    return process.text()
+
+
 def lake_at(folder: Path, url: str) -> Lake:
     return Lake.of(settings_for(folder, url))
 
@@ -67,13 +79,13 @@ def each_post_once(server: RunningX, folder: Path) -> Counter[str]:
 def test_posts_are_there_once_over_a_restart_and_what_came_between_is_fetched(tmp_path: Path) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
-        said = place.run(*POLL, "--seconds", "4")
-        assert re.search(r"Polled: [2-9] times, \d+ posts\.", said), said
+        said = polls(place, 3)
+        assert re.search(r"Polled: [3-9] times, \d+ posts\.", said), said
         stopped_at = until_now(tmp_path)
         assert [gap["state"] for gap in gaps(place)] == ["filled", "open"]
-        time.sleep(3)
-        place.run(*POLL, "--seconds", "3")
-        assert until_now(tmp_path) > stopped_at + timedelta(seconds=4)
+        time.sleep(1.5)
+        polls(place)
+        assert until_now(tmp_path) > stopped_at + timedelta(seconds=2)
         each_post_once(server, tmp_path)
         not_yet, first, last = gaps(place)
         assert (not_yet["cause"], not_yet["state"]) == ("not yet listening", "filled")
@@ -90,9 +102,9 @@ def gaps(place: Place) -> list[dict[str, Any]]:
 def test_posts_are_there_once_though_it_is_killed(tmp_path: Path, point: str) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
-        time.sleep(4)  # more than one page waits
+        time.sleep(3)  # more than one page waits
         place.crash(point, *POLL, "--seconds", "20")
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         posts = each_post_once(server, tmp_path)
         assert len(posts) > 100
 
@@ -100,13 +112,13 @@ def test_posts_are_there_once_though_it_is_killed(tmp_path: Path, point: str) ->
 def test_a_kill_at_any_time_loses_and_doubles_nothing(tmp_path: Path) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
-        for seconds in (1.5, 2.2, 3.1):
+        for seconds in (0.4, 1.1, 1.9):
             process = place.start(*POLL)
-            wait_until((tmp_path / "journal" / "x" / "alive.json").exists, "it polls")
+            wait_until(lambda: "poll.round" in process.text(), "it polls")  # noqa: B023  called at once
             time.sleep(seconds)
             assert process.kill()
         killed = [gap for gap in gaps(place) if gap["cause"] == "killed"]
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         each_post_once(server, tmp_path)
         states = Counter((gap["cause"], gap["state"]) for gap in gaps(place))
         assert states["killed", "filled"] >= max(len(killed), 1)
@@ -136,7 +148,7 @@ def _states(person: Person) -> list[str]:
 def test_what_is_older_than_search_reaches_is_given_up_and_told(tmp_path: Path) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         lake = lake_at(tmp_path, server.url)
         # nine days pass while the listener stands still: its places and its rule are as old as that
         path = tmp_path / "journal" / "x" / "polled.json"
@@ -149,7 +161,7 @@ def test_what_is_older_than_search_reaches_is_given_up_and_told(tmp_path: Path) 
         change_rules(lake, "x", remove=("#covid19",), now=old - timedelta(days=1))
         change_rules(lake, "x", add=("#covid19",), now=old - timedelta(days=1))
         write_gaps(lake, [])
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         given_up = read_gaps(lake, states=[State.UNFILLABLE])
         assert given_up
         assert all("older than search reaches" in gap.detail for gap in given_up)
@@ -166,7 +178,7 @@ def test_a_rule_that_search_does_not_know_stays_in_the_ledger_and_the_others_go_
     with simulated() as server:
         place = place_for(tmp_path, server.url)
         place.run("track", "#covid19 sample:10")
-        place.run(*POLL, "--seconds", "4")
+        polls(place)
         each = {tuple(gap["rules"]): gap for gap in gaps(place) if gap["rules"]}
         assert each["#covid19",]["state"] == "filled"
         assert each["#covid19 sample:10",]["state"] == "open"
@@ -175,13 +187,12 @@ def test_a_rule_that_search_does_not_know_stays_in_the_ledger_and_the_others_go_
 def test_an_x_that_is_away_is_a_gap_that_is_filled_when_it_is_back(tmp_path: Path) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         place.settings["x_api_url"] = "http://127.0.0.1:9"
-        said = place.run(*POLL, "--seconds", "5")
-        assert "poll.waits" in said
+        polls(place, 1, "poll.waits")
         assert [gap["state"] for gap in gaps(place)][-1] == "open"
         place.settings["x_api_url"] = server.url
-        place.run(*POLL, "--seconds", "3")
+        polls(place)
         each_post_once(server, tmp_path)
 
 
@@ -189,7 +200,7 @@ def test_it_stops_reading_at_the_budget(tmp_path: Path) -> None:
     with simulated(rate=400.0) as server:
         place = place_for(tmp_path, server.url, budget_daily_posts=300)
         time.sleep(4)
-        said = place.run(*POLL, "--seconds", "8")
+        said = polls(place, 1, "the limit of 300 posts a day is reached")
         posts = found(lake_at(tmp_path, server.url))
         assert 200 <= len(posts) <= 400
         assert "the limit of 300 posts a day is reached" in said

@@ -139,7 +139,7 @@ class Listening:
             try:
                 wait_until(
                     lambda: (
-                        ("listener.connecting" in process.text() and not self._waiting())
+                        ("listener.connecting" in process.text() and not self.waiting())
                         or not process.running
                     ),
                     "the journal is empty",
@@ -148,9 +148,9 @@ class Listening:
                 assert process.wait() == 0, process.text()
             finally:
                 process.end()
-        assert not self._waiting(), "segments stay in the journal"
+        assert not self.waiting(), "segments stay in the journal"
 
-    def _waiting(self) -> list[Path]:
+    def waiting(self) -> list[Path]:
         folder = self.place.journal / "x"
         return [*folder.glob("*.segment"), *folder.glob("*.open")]
 
@@ -301,5 +301,7 @@ def test_ctrl_c_in_silence_keeps_all_that_was_delivered(tmp_path: Path) -> None:
         took, counts = listening.interrupt(3.5)
         delivered = read_record(record).delivered
         assert counts["read"] == sum(map(len, delivered.values())) > 20_000
+        if listening.waiting():  # a busy machine: what layer 1 had no time for comes at the next start
+            listening.drain()
         assert {len(rows) for rows in stored(listening.place).values()} == {counts["read"]}
     assert took < STOP_SECONDS
