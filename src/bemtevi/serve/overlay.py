@@ -9,13 +9,14 @@ authors by hour, stays as it was until the next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
@@ -46,6 +47,14 @@ class Step:
     authors: pa.Table
     """Rows of dim_user of those who wrote them."""
     number: int
+
+    def since(self, received_at: datetime | None) -> Step | None:
+        """The step without posts that came until then; None if none is left."""
+        if received_at is None:
+            return self
+        limit = pa.scalar(received_at, self.posts.schema.field("last_received_at").type)
+        posts = self.posts.filter(pc.greater(self.posts["last_received_at"], limit))
+        return replace(self, posts=posts) if posts.num_rows else None
 
 
 class Overlay:

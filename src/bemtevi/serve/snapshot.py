@@ -83,11 +83,11 @@ class Snapshots:
         sql_memory_limit: str,
         threads: int | None = None,
         tail: Tail | None = None,
-        brought: Callable[[Snapshot, Step], None] | None = None,
     ) -> None:
-        """`brought` is told of every step that was laid over, after it can be asked."""
+        """`tail` reads what is durable on this machine before layer 1 has it."""
         self.lake = lake
-        self.brought = brought
+        self.brought: list[Callable[[Snapshot, Step], None]] = []
+        """They are told of every step that was laid over, after it can be asked."""
         self._memory_limit = memory_limit
         self._sql_memory_limit = sql_memory_limit
         self._threads = threads
@@ -185,26 +185,40 @@ class Snapshots:
             known_gaps(self.lake, datetime.now(UTC)),
             self._versions[TRACK.name] + self._versions[GAP.name],
         )
-        self._step(fresh)
+        steps = self._steps(fresh)
         with self._lock:
             old, self._current = self._current, fresh
             unused = old is not None and old.users == 0
             if old is not None:
                 old.replaced = True
-        if old is not None and unused:
-            old.close()
+        if old is not None:
+            before = None if old.overlay is None else old.overlay.received_at
+            for step in steps:
+                if self.brought and (newer := step.since(before)) is not None:
+                    self._bring(fresh, newer)
+            if unused:
+                old.close()
 
     def _step(self, snapshot: Snapshot) -> bool:
-        """Lay over what is new, until nothing is."""
+        """Lay over what is new, until nothing is, and tell of it."""
         changed = False
+        for step in self._steps(snapshot):
+            changed = True
+            self._bring(snapshot, step)
+        return changed
+
+    def _steps(self, snapshot: Snapshot) -> list[Step]:
+        found: list[Step] = []
         while snapshot.overlay is not None and not self._stop.is_set():
             step = snapshot.overlay.step()
             if step is None:
                 break
-            changed = True
-            if self.brought is not None and snapshot is self._current:
-                self.brought(snapshot, step)
-        return changed
+            found.append(step)
+        return found
+
+    def _bring(self, snapshot: Snapshot, step: Step) -> None:
+        for tell in self.brought:
+            tell(snapshot, step)
 
     def _tell(self, snapshot: Snapshot, *, track: bool) -> bool:
         """Take up rules and gaps that changed; whether some did."""

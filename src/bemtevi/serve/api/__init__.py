@@ -6,6 +6,8 @@ Owns how the parts are put together. The parts: `guard` (who may), `parameters` 
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,9 +17,10 @@ from starlette.responses import Response
 
 from bemtevi import __version__
 from bemtevi.errors import BemteviError
-from bemtevi.serve.api import hashtags, pages, posts, several, sql, state
+from bemtevi.serve.api import hashtags, live, pages, posts, several, sql, state
 from bemtevi.serve.api.answering import SECONDS, Answering, told
 from bemtevi.serve.api.guard import LOCAL_HOSTS, Access, Guard, problem
+from bemtevi.serve.live import Ring, bring
 from bemtevi.serve.snapshot import Snapshots
 
 ABOUT = """
@@ -42,7 +45,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.answering = Answering(snapshots, access, seconds)
-    for part in (hashtags, several, posts, state, sql, pages):
+    app.state.ring = ring = Ring()
+    app.state.clients = live.Clients()
+    snapshots.brought.append(partial(bring, ring, access.pseudonym))
+    for part in (hashtags, several, posts, live, state, sql, pages):
         app.include_router(part.router)
     app.add_middleware(GZipMiddleware, minimum_size=1024, compresslevel=5)
     app.add_middleware(Guard, access=access, hosts=LOCAL_HOSTS if local else None)
