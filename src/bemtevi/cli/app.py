@@ -34,7 +34,7 @@ DISK_ERRORS = (
 
 
 COMMANDS = (
-    *("demo", "track", "listen", "search", "import", "consolidate", "run", "serve"),
+    *("demo", "track", "listen", "search", "import", "consolidate", "rebuild", "run", "serve"),
     *("hashtag", "top", "query", "gaps", "budget", "checks", "maintain", "doctor", "simulate"),
 )
 
@@ -221,6 +221,7 @@ def load_commands(arguments: list[str]) -> None:
             doctor,
             gaps,
             maintain,
+            rebuild,
             search,
             serve,
             simulator,

@@ -27,7 +27,7 @@ from bemtevi.lake.track import read_rules
 from bemtevi.settings import Settings
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
-from bemtevi.warehouse.run import last_consolidation
+from bemtevi.warehouse.run import check_zone, last_consolidation
 
 SCARCE_BYTES = 5 * 1024**3
 OLD_RUN = timedelta(hours=2)
@@ -107,11 +107,14 @@ def tables(lake: Lake) -> Iterator[Check]:
     """Every table opens, in our version and zone."""
     definitions = [*LAYER_1, *RECORDS, *(one.definition for one in load_models())]
     there = 0
+    try:
+        check_zone(lake)
+    except BemteviError as error:
+        yield Check("lake", "broken", said(error))
+        return
     for definition in definitions:
         try:
             version = lake.table(definition).version()
-            if version >= 0 and definition.layer == 2:
-                lake.check_zone(definition)
         except BemteviError as error:
             yield Check("lake", "broken", said(error))
             continue

@@ -1,7 +1,7 @@
 """One lake: the tables of both layers at one root.
 
-Owns the opening of tables and the guard of the zone: local times and partitions of layer 2 are in one zone,
-kept in the tables, and another setting is refused since it would mean a rebuild.
+Owns the opening of tables and the locks. Local times and partitions of layer 2 are in one zone: the tables
+say which, for other tools; the guard is in `warehouse.run`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bemtevi.errors import ConflictError, UsageError
+from bemtevi.errors import ConflictError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import Layout
 from bemtevi.lake.table import ZONE_PROPERTY, Table
@@ -49,15 +49,6 @@ class Lake:
         properties = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
         uri = self.layout.table(definition.layer, definition.name)
         return Table(uri, definition, self.storage_options, properties)
-
-    def check_zone(self, definition: TableDefinition) -> None:
-        """Refuse a zone other than the one that the table was made in."""
-        kept = self.table(definition).property(ZONE_PROPERTY)
-        if kept is not None and kept != self.timezone:
-            raise UsageError(
-                f"The lake {self.layout.root} keeps its local times in {kept}, the setting timezone says "
-                f"{self.timezone}: set BEMTEVI_TIMEZONE={kept}, or use another lake."
-            )
 
     def lock(self, name: str) -> FileLock:
         """The lock of one kind of work on this lake, for one process at a time on this machine."""

@@ -204,6 +204,18 @@ class Table:
         """
         return self._write(data, transaction, mode="overwrite", predicate=None if where == "true" else where)
 
+    def make_anew(self, data: pa.Table | pa.RecordBatchReader) -> int:
+        """Put `data` in the place of all rows, its columns in the place of the table's; the new version."""
+        return self._write(data, None, mode="overwrite", schema_mode="overwrite")
+
+    def set_property(self, name: str, value: str) -> int:
+        """Change a property that the table was made with; the new version."""
+        table = self._open() or self._make()
+        if table.metadata().configuration.get(name) != value:
+            with self.told():
+                table.alter.set_table_properties({name: value}, raise_if_not_exists=False)
+        return table.version()
+
     def restore(self, version: int) -> int:
         """Bring back an earlier content as a new version; the new version."""
         table = self._open()
@@ -224,7 +236,7 @@ class Table:
         table = self._open() or self._make()
         known = {field.name for field in table.schema().fields}
         if set(self.definition.schema.names) != known:
-            how["schema_mode"] = "merge"
+            how.setdefault("schema_mode", "merge")
         commit = CommitProperties(
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )

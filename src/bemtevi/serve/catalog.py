@@ -23,7 +23,7 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
-from bemtevi.warehouse.run import Run, last_run
+from bemtevi.warehouse.run import Run, check_zone, last_run
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 BATCH_ROWS = 10_000
@@ -50,12 +50,13 @@ class Tables:
 def tables_of(lake: Lake) -> Tables:
     """The tables now. Raises UsageError for a lake in another zone, StorageError."""
     run = last_run(lake)
+    if run is not None:
+        check_zone(lake, run)
     versions = {} if run is None else run.table_versions
     found: list[tuple[TableDefinition, tuple[str, ...]]] = []
     for model in load_models():
         files: list[str] = []
         if model.name in versions:
-            lake.check_zone(model.definition)
             files = lake.table(model.definition).snapshot(versions[model.name]).files
         found.append((model.definition, tuple(files)))
     empty = True

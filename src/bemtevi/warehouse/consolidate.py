@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,7 +21,7 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
-from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
+from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
 
 FACT = "fact_post"
 
@@ -28,6 +29,20 @@ STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
 
 Clock = Callable[[], datetime]
+
+
+@dataclass
+class Made:
+    """What one step has made and committed; nobody sees it until a run names its versions."""
+
+    versions: dict[str, int]
+    """The version of every table after it."""
+    messages: int = 0
+    observations: int = 0
+    posts_before: int = 0
+    posts_after: int = 0
+    quarantined: int = 0
+    hours: int = 0
 
 
 class Consolidation:
@@ -50,7 +65,7 @@ class Consolidation:
         Raises CheckError if a check that must hold does not: the old content stays.
         """
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
-            self._check_zone()
+            check_zone(self._lake)
             last = restored(self._lake, self._models)
             raw = self._lake.table(RAW)
             upto = raw.version()
@@ -62,7 +77,7 @@ class Consolidation:
     def run_period(self, start: datetime, end: datetime) -> Iterator[Run]:
         """Make the hours of [start, end) again from all of layer 1 that is consolidated so far."""
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
-            self._check_zone()
+            check_zone(self._lake)
             last = restored(self._lake, self._models)
             if last is None:
                 return
@@ -72,10 +87,6 @@ class Consolidation:
             where = f"event_at is null or (event_at >= {first} and event_at < {second})"
             files = self._lake.table(RAW).files(last.raw_version, where)
             yield self._step("period", files, last.raw_version, last, (start, end))
-
-    def _check_zone(self) -> None:
-        for model in self._models:
-            self._lake.check_zone(model.definition)
 
     def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
         """Files of raw and the version they end at, in batches of bounded bytes."""
@@ -98,48 +109,70 @@ class Consolidation:
         last: Run | None,
         period: tuple[datetime, datetime] | None,
     ) -> Run:
-        engine = self._engine
         started_at = self._clock()
         number = 1 if last is None else last.number + 1
-        inspection = Inspection(self._lake, engine, number, started_at)
+        made = Made({} if last is None else dict(last.table_versions))
+        inspection = Inspection(self._lake, self._engine, number, started_at, live=period is None)
+        self._advance(made, files, raw_version, period, inspection)
+        run = self._row(kind, number, started_at, raw_version, made)
+        commit_run(self._lake, run)
+        return run
+
+    def _row(self, kind: str, number: int, started_at: datetime, raw_version: int, made: Made) -> Run:
+        """The run that makes what was made visible."""
+        return Run(
+            number=number,
+            kind=kind,
+            started_at=started_at,
+            finished_at=self._clock(),
+            engine=self._engine.name,
+            program=__version__,
+            unicode=unicodedata.unidata_version,
+            timezone=self._lake.timezone,
+            raw_version=raw_version,
+            messages=made.messages,
+            observations=made.observations,
+            posts_before=made.posts_before,
+            posts_after=made.posts_after,
+            quarantined=made.quarantined,
+            hours=made.hours,
+            versions=pinned(made.versions),
+        )
+
+    def _advance(
+        self,
+        made: Made,
+        files: Sequence[str],
+        raw_version: int,
+        period: tuple[datetime, datetime] | None,
+        inspection: Inspection,
+    ) -> None:
+        """Stage some files of raw and bring the tables up to them, from the versions that `made` has."""
+        engine = self._engine
         staged = engine.stage(files, period)
         if period is None:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
             hours = engine.touched_hours()
+            made.quarantined += staged.unreadable.num_rows
         else:
-            hours = [
-                period[0] + timedelta(hours=number)
-                for number in range(int((period[1] - period[0]) / timedelta(hours=1)))
-            ]
-        versions = {} if last is None else dict(last.table_versions)
-        before = after = 0
+            hours = hours_of(*period)
+        made.messages += staged.messages
+        made.observations += staged.observations
         if staged.observations or period is not None:
-            before, after = self._make(versions, hours, inspection, again=period is not None)
-        inspection.conclude()
-        if staged.observations or period is not None:
-            versions |= self._write_all(hours, empty=before == 0 and period is None)
+            self._bring(made, hours, inspection, again=period is not None)
+        else:
+            inspection.conclude()
         engine.drop("observation")
-        run = Run(
-            number=number,
-            kind=kind,
-            started_at=started_at,
-            finished_at=self._clock(),
-            engine=engine.name,
-            program=__version__,
-            unicode=unicodedata.unidata_version,
-            timezone=self._lake.timezone,
-            raw_version=raw_version,
-            messages=staged.messages,
-            observations=staged.observations,
-            posts_before=before,
-            posts_after=after,
-            quarantined=staged.unreadable.num_rows if period is None else 0,
-            hours=len(hours),
-            versions=[{"table": name, "version": version} for name, version in sorted(versions.items())],
-        )
-        commit_run(self._lake, run)
-        return run
+
+    def _bring(self, made: Made, hours: Sequence[datetime], inspection: Inspection, *, again: bool) -> None:
+        """Make the tables of some hours, check them and commit them."""
+        before, after = self._make(made.versions, hours, inspection, again=again)
+        inspection.conclude()
+        made.versions |= self._write_all(hours, empty=before == 0 and not again)
+        made.posts_before += before
+        made.posts_after += after
+        made.hours += len(hours)
 
     def _make(
         self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
@@ -165,9 +198,8 @@ class Consolidation:
             if model.name == FACT:
                 before, after = existing, made
         inspection.look_across(self._models)
-        if not again:
-            for model in self._models:
-                inspection.look_back(model, versions.get(model.name), hours)
+        for model in self._models:
+            inspection.look_back(model, versions.get(model.name), hours)
         return before, after
 
     def _define_beside(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
@@ -179,7 +211,7 @@ class Consolidation:
         else:
             return
         source = table_of(name)
-        model = next(model for model in self._models if model.name == source)
+        model = next(model for model in load_models() if model.name == source)
         version = versions.get(source)
         files = [] if version is None else self._lake.table(model.definition).files(version, where)
         self._engine.define_beside(name, model, files, hours, where)
@@ -227,3 +259,8 @@ class Consolidation:
         done = table.transaction(STAGING)
         if unreadable.num_rows and (done is None or done < raw_version):
             table.append(unreadable, (STAGING, raw_version))
+
+
+def hours_of(start: datetime, end: datetime) -> list[datetime]:
+    """The hours of [start, end)."""
+    return [start + timedelta(hours=number) for number in range(int((end - start) / timedelta(hours=1)))]

@@ -58,6 +58,11 @@ class Engine(Protocol):
         table's columns), and the table just made."""
         ...
 
+    def load(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> int:
+        """Make the relation of a table from its files, of some hours, as if its model had just run; its
+        rows."""
+        ...
+
     def make(self, model: Model) -> int:
         """Run a model on the relations defined and keep the result under its name; its rows."""
         ...

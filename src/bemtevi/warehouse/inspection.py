@@ -27,7 +27,11 @@ LEARNING = "fields"
 class Inspection:
     """Of one attempt of a run: collects results, keeps them, and stops what must not be committed."""
 
-    def __init__(self, lake: Lake, engine: Engine, number: int, started_at: datetime) -> None:
+    def __init__(
+        self, lake: Lake, engine: Engine, number: int, started_at: datetime, *, live: bool = True
+    ) -> None:
+        """`live`: the run brings what is new. Else nothing is asked about now: volume, age, fields."""
+        self._live = live
         self._lake = lake
         self._engine = engine
         self._number = number
@@ -40,7 +44,7 @@ class Inspection:
         table = self._lake.table(fields.PAYLOAD_FIELD)
         done = table.transaction(LEARNING)
         wanted = [check for check in RAW.checks if check.kind is CheckKind.FIELDS]
-        if not files or not wanted or (done is not None and done >= raw_version):
+        if not self._live or not files or not wanted or (done is not None and done >= raw_version):
             return
         (check,) = wanted
         samples = fields.sample(self._lake.table(RAW), files)
@@ -60,9 +64,11 @@ class Inspection:
             self.conclude()
 
     def look_across(self, models: Sequence[Model]) -> None:
-        """The checks that compare the tables just made."""
+        """The checks that compare the tables just made. One that is not among them is not compared with."""
+        there = {model.name for model in models}
         for model in models:
-            self.results += checks.look_across(model.name, model.definition.checks, self._engine.ask)
+            asked = [check for check in model.definition.checks if check.table in there]
+            self.results += checks.look_across(model.name, asked, self._engine.ask)
 
     def look_back(self, model: Model, version: int | None, hours: Sequence[datetime]) -> None:
         """The checks of a table just made against its recent past."""
@@ -107,7 +113,8 @@ class Inspection:
             fields.write_fields(self._lake.table(fields.PAYLOAD_FIELD), known, (LEARNING, raw_version))
 
     def _of(self, model: Model, kind: CheckKind) -> list[Check]:
-        return [check for check in model.definition.checks if check.kind is kind]
+        """The checks of a kind that are about now."""
+        return [check for check in model.definition.checks if check.kind is kind and self._live]
 
 
 def _stops(result: Result) -> bool:

@@ -29,7 +29,16 @@ from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.consolidate import FACT
 from bemtevi.warehouse.model import Model, Scope, load_models
 from bemtevi.warehouse.record import RECORDS
-from bemtevi.warehouse.run import MAINTENANCE, Run, all_runs, commit_run, last_run, pinned, restored
+from bemtevi.warehouse.run import (
+    MAINTENANCE,
+    Run,
+    all_runs,
+    check_zone,
+    commit_run,
+    last_run,
+    pinned,
+    restored,
+)
 from bemtevi.warehouse.upkeep import Upkeep
 
 PATIENCE_SECONDS = 60.0
@@ -108,8 +117,7 @@ class Maintenance:
         """One turn with the lock held; whether all is done."""
         started_at = self._clock()
         committed = last_run(self._lake)
-        for model in self._models:
-            self._lake.check_zone(model.definition)
+        check_zone(self._lake)
         last = restored(self._lake, self._models)
         for table in self._tables(last):
             self._upkeep.setdefault(

@@ -32,8 +32,8 @@ RUN = TableDefinition(
         Column(
             "kind",
             pa.string(),
-            "incremental: what was new; period: the hours of --from and --to again; maintenance: files "
-            "rewritten, or removed by age.",
+            "incremental: what was new; period: the hours of --from and --to again; rebuild: tables made "
+            "anew from layer 1; maintenance: files rewritten, or removed by age.",
         ),
         Column("started_at", TIMESTAMP, "When it began."),
         Column("finished_at", TIMESTAMP, "When it was committed."),
@@ -147,6 +147,17 @@ def restored(lake: Lake, models: Sequence[Model]) -> Run | None:
             # the restored version is the same content under a new number
             versions[model.name] = table.restore(known)
     return replace(last, versions=pinned(versions))
+
+
+def check_zone(lake: Lake, run: Run | None = None) -> None:
+    """Refuse a zone other than the one that the last run, or `run`, made the tables in. Raises UsageError."""
+    run = run or last_run(lake)
+    if run is not None and run.timezone != lake.timezone:
+        raise UsageError(
+            f"The lake {lake.layout.root} keeps its local times in {run.timezone}, the setting timezone says "
+            f"{lake.timezone}: set BEMTEVI_TIMEZONE={run.timezone}, or change the lake with `bemtevi rebuild "
+            f"--timezone {lake.timezone}`."
+        )
 
 
 def refuse_removed(lake: Lake, start: datetime) -> None:

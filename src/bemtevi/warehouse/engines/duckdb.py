@@ -181,6 +181,15 @@ class DuckDBEngine:
             f"union all by name select * from {model.name}"
         )
 
+    def load(self, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> int:
+        """See the contract."""
+        with self._told():
+            self._connection.execute(
+                f"create or replace temp table {model.name} as {_rows(model, files)} "
+                f"where created_hour in ({_literals(hours)})"
+            )
+        return self._count(model.name)
+
     def make(self, model: Model) -> int:
         """See the contract."""
         with self._told():
@@ -225,10 +234,10 @@ class DuckDBEngine:
 def _rows(model: Model, files: Sequence[str]) -> str:
     """A select of a table's columns from its files; columns that older files lack are null."""
     columns = ", ".join(f'cast("{name}" as {type_}) as "{name}"' for name, type_ in model.types.items())
-    if files:
-        return f"select {columns} from {_parquet(files)}"
-    nulls = ", ".join(f'null as "{name}"' for name in model.types)
-    return f"select {columns} from (select {nulls} where false)"
+    nulls = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in model.types.items())
+    if not files:
+        return f"select {columns} from (select {nulls} where false)"
+    return f"select {columns} from (select {nulls} where false union all by name from {_parquet(files)})"
 
 
 def _parquet(files: Sequence[str]) -> str:

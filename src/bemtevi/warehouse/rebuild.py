@@ -1,0 +1,218 @@
+"""Rebuild: tables of layer 2 made anew from layer 1, beside what readers see, and shown as one step.
+
+Owns what is made anew from what, in which steps, and that nobody sees it before all of it is there. The steps
+commit versions that no run names: readers stay at those of the last run, and one row of `run` at the end
+shows everything at once. A rebuild that is killed is undone by whoever comes next, like any run. Leaves the
+making of the tables to `consolidate`, whose steps these are, so that memory is bounded by the same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+
+from bemtevi import crashpoint
+from bemtevi.errors import UsageError
+from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
+from bemtevi.lake.maintenance import MaintainedTable
+from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.table import ZONE_PROPERTY
+from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, hours_of
+from bemtevi.warehouse.inspection import Inspection
+from bemtevi.warehouse.model import Model, Scope, load_models, table_of
+from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
+
+OBSERVATION = "observation"
+Period = tuple[datetime, datetime]
+Told = Callable[[float], None]
+"""Is told the share that is done, from 0 to 1."""
+
+
+class Rebuild(Consolidation):
+    """Makes tables of one lake anew. Holds the lake's lock while it does."""
+
+    def run(self, table: str | None, period: Period | None, told: Told) -> Run | None:
+        """Make everything anew, or one table and what is made of it, or both of a period alone.
+
+        The run that shows it; None if nothing was consolidated yet. Raises UsageError, CheckError if a check
+        that must hold does not: the old content stays.
+        """
+        whole = table is None and period is None
+        wanted = self._wanted(table)
+        with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
+            if not whole:
+                check_zone(self._lake)
+            last = restored(self._lake, load_models())
+            if last is None:
+                return None
+            self._models = wanted
+            self._loaded = self._parents(wanted)
+            self._from = dict(last.table_versions)
+            number = last.number + 1
+            started_at = self._clock()
+            names = {model.name for model in wanted}
+            self._anew = names if period is None else set()
+            made = Made({name: at for name, at in self._from.items() if name not in self._anew})
+            # a table that reads messages is made of layer 1; others of the tables that they read
+            from_messages = any(OBSERVATION in model.inputs for model in wanted)
+            if from_messages:
+                refuse_removed(self._lake, period[0] if period else datetime.min.replace(tzinfo=UTC))
+                steps = self._from_messages(last, period)
+            else:
+                steps = self._from_tables(period)
+            for share, files, within in steps:
+                inspection = Inspection(self._lake, self._engine, number, self._clock(), live=False)
+                if from_messages:
+                    self._advance(made, files, last.raw_version, within, inspection)
+                elif within is not None:
+                    self._bring(made, hours_of(*within), inspection, again=period is not None)
+                crashpoint.reach("rebuild.step")
+                told(share)
+            for model in wanted:
+                if model.name in self._anew:  # there was nothing to make it of
+                    empty = model.definition.schema.empty_table()
+                    made.versions[model.name] = self._lake.table(model.definition).make_anew(empty)
+                of_table = self._lake.table(model.definition)
+                made.versions[model.name] = of_table.set_property(ZONE_PROPERTY, self._lake.timezone)
+            if period is None and FACT in names:
+                made.posts_before = sum(run.posts_after - run.posts_before for run in all_runs(self._lake))
+                facts = MaintainedTable.of(self._lake, _model(FACT).definition)
+                made.posts_after = sum(file.rows for file in facts.data_files(made.versions[FACT]))
+            elif FACT not in names:
+                made.posts_before = made.posts_after = 0
+            crashpoint.reach("rebuild.made")
+            run = self._row("rebuild", number, started_at, last.raw_version, made)
+            commit_run(self._lake, run)
+            return run
+
+    def _wanted(self, table: str | None) -> tuple[Model, ...]:
+        """The table and all that is made of it, each after what it reads."""
+        models = load_models()
+        if table is None:
+            return models
+        names = [model.name for model in models]
+        if table not in names:
+            raise UsageError(f"There is no table {table} in layer 2; there are {', '.join(sorted(names))}.")
+        wanted = {table}
+        while True:
+            for model in models:  # in the order of what reads what
+                if _reads(model) & wanted:
+                    wanted.add(model.name)
+            chosen = tuple(model for model in models if model.name in wanted)
+            # the steps go by hours of creation: what is not kept by them is made too
+            whole = {model.name for model in self._parents(chosen) if model.scope is not Scope.HOURS}
+            if not whole:
+                return chosen
+            wanted |= whole
+
+    def _parents(self, wanted: Sequence[Model]) -> tuple[Model, ...]:
+        """The tables that are read and not made."""
+        names = {model.name for model in wanted}
+        read = {name for model in wanted for name in _reads(model)} - names
+        return tuple(model for model in load_models() if model.name in read)
+
+    def _from_messages(
+        self, last: Run, period: Period | None
+    ) -> Iterator[tuple[float, list[str], Period | None]]:
+        """The steps through layer 1: what will be done, some files, and the hours that they are read for."""
+        table = MaintainedTable.of(self._lake, RAW)
+        if period is not None:
+            start, end = period
+            for first in _days(start, end):
+                until = min(first + timedelta(days=1), end)
+                times = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (first, until))
+                where = "event_at is null or (event_at >= {} and event_at < {})".format(*times)
+                yield (until - start) / (end - start), table.files(last.raw_version, where), (first, until)
+            return
+        files = sorted(table.data_files(last.raw_version), key=lambda file: file.path)
+        total = sum(file.size for file in files) or 1
+        batch: list[str] = []
+        size = done = 0
+        for number, file in enumerate(files):
+            batch.append(f"{table.uri}/{file.path}")
+            size, done = size + file.size, done + file.size
+            if size >= self._batch_bytes or number == len(files) - 1:
+                yield done / total, batch, None
+                batch, size = [], 0
+
+    def _from_tables(self, period: Period | None) -> Iterator[tuple[float, list[str], Period | None]]:
+        """The steps through the facts as they are, some days at a time."""
+        if period is None:
+            facts = MaintainedTable.of(self._lake, _model(FACT).definition)
+            days = {file.day for file in facts.data_files(self._from.get(FACT)) if file.day}
+            if not days:
+                return
+            zone = ZoneInfo(self._lake.timezone)
+            period = (
+                _midnight(min(days), zone),
+                _midnight(max(days) + timedelta(days=1), zone) + timedelta(hours=1),
+            )
+        else:
+            days = None
+        start, end = period
+        for first in _days(start, end):
+            until = min(first + timedelta(days=1), end)
+            near = {first.date() + timedelta(days=shift) for shift in (-1, 0, 1)}
+            if days is None or near & days:
+                yield (until - start) / (end - start), [], (first, until)
+
+    def _make(
+        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
+    ) -> tuple[int, int]:
+        for model in self._loaded:
+            table = self._lake.table(model.definition)
+            self._engine.load(model, table.files(self._from[model.name], self._within(hours)), hours)
+        return super()._make(versions, hours, inspection, again=again)
+
+    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
+        versions = super()._write_all(hours, empty=empty)
+        for model in self._loaded:
+            self._engine.drop(model.name)
+        return versions
+
+    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
+        if model.name not in self._anew:
+            del empty  # the hours of facts say nothing of other tables
+            return super()._write(model, hours, empty=False)
+        self._anew.discard(model.name)
+        return self._lake.table(model.definition).make_anew(self._engine.read(model.name))
+
+    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+        """Write what this version cannot read and an earlier one could."""
+        del raw_version
+        if not unreadable.num_rows:
+            return
+        table = self._lake.table(QUARANTINE)
+        names = ["session", "sequence"]
+        known = {
+            (row["session"], row["sequence"])
+            for batch in table.scan(names, f"stage = '{STAGING}'")
+            for row in batch.to_pylist()
+        }
+        keys = unreadable.select(names).to_pylist()
+        new = unreadable.filter(pa.array([tuple(key.values()) not in known for key in keys]))
+        if new.num_rows:
+            table.append(new)
+
+
+def _reads(model: Model) -> set[str]:
+    return {table_of(name) for name in model.inputs}
+
+
+def _model(name: str) -> Model:
+    return next(model for model in load_models() if model.name == name)
+
+
+def _days(start: datetime, end: datetime) -> Iterator[datetime]:
+    """The beginnings of steps of a day through [start, end)."""
+    while start < end:
+        yield start
+        start += timedelta(days=1)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The UTC hour in which a local day begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
