@@ -199,6 +199,29 @@ def test_hostile_posts_are_text(page: Page, url: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 1360
 
 
+def test_new_posts_wait_behind_a_pill(page: Page, tmp_path: Path) -> None:
+    """They come by themselves, move nothing that is read, and are text; the key numbers follow."""
+    lake = new_lake(tmp_path)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    put(lake, [post(1, "antes #agora", created_at=now)], number=0)
+    consolidate(lake)
+    for address in _serving(lake):
+        opened(page, f"{address}/t/agora?hl=en&last=24h")
+        until(page, ".posts >> nth=-1", lambda text: "antes" in text)
+        assert page.locator(".pill button").count() == 0
+        put(lake, [post(n, f"novo {n} <b>x</b> #agora", created_at=now) for n in (2, 3)], number=1)
+        page.wait_for_selector(".pill button")
+        page.locator(".pill").scroll_into_view_if_needed()
+        page.screenshot(path=PICTURES / "pill.png")
+        assert page.locator(".pill button").inner_text().endswith("2 new posts")
+        until(page, ".tile .value", lambda text: text.endswith("3"))
+        page.locator(".pill button").click()
+        until(page, ".posts >> nth=-1", lambda text: "novo 3 <b>x</b>" in text)
+        assert page.locator(".pill button").count() == 0
+        assert page.locator(".posts >> nth=-1").inner_text().count("novo 2") == 1
+        page.goto("about:blank")  # else it complains that the server is gone
+
+
 def test_sql_by_keys_alone(page: Page, url: str, lake: Lake) -> None:
     opened(page, f"{url}/sql?hl=en")
     page.locator("textarea").fill("select count(*) as posts from fact_post")
@@ -216,3 +239,4 @@ def test_an_empty_lake_says_what_to_do(page: Page, tmp_path: Path) -> None:
         opened(page, f"{address}/?hl=en")
         assert "bemtevi track" in page.locator(".note").inner_text()
         opened(page, f"{address}/t/nada?hl=pt-BR")
+        page.goto("about:blank")

@@ -79,7 +79,7 @@ export async function get(path, options = {}) {
   }
   return answer.json();
 }
-export function useAnswer(path, every = 0) {
+export function useAnswer(path, every = 0, pulse = 0) {
   const [answer, set] = useState(/** @type any */({ busy: true }));
   const [turn, again] = useState(0);
   useEffect(() => {
@@ -89,5 +89,11 @@ export function useAnswer(path, every = 0) {
     const timer = every ? setInterval(() => !document.hidden && get(path).then((got) => !gone && set({ ...got, busy: false }), (error) => !gone && set((old) => ({ ...old, error: error.message }))), every) : 0;
     return () => { gone = true; clearInterval(timer); };
   }, [path, turn]);
+  useEffect(() => {
+    if (!pulse || !path) return;
+    let gone = false;
+    get(path).then((got) => !gone && set({ ...got, busy: false }), () => {});
+    return () => { gone = true; };
+  }, [pulse]);
   return { ...answer, retry: () => again(turn + 1) };
 }

@@ -1,22 +1,24 @@
 // @ts-check
 // One hashtag: how much, when, who, about what, and can I trust it?
-import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo } from '../lib/core.js';
+import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo, useState } from '../lib/core.js';
 import { Bars, Card, Heard, Link, Periods, Posts, Table, Tile } from '../lib/parts.js';
 import { Timeline, timelineTable } from '../charts/timeline.js';
+import { useLive, useSlowly } from '../lib/live.js';
 import { Heat, Network, weekdays } from '../charts/small.js';
 
 export function Hashtag({ tag, full }) {
   const base = `/api/v1/hashtags/${encodeURIComponent(tag)}`, query = new URLSearchParams(location.search);
-  const step = query.get('g');
+  const step = query.get('g'), live = useLive(tag), [shown, show] = useState(/** @type any[] */([])), aloud = useSlowly(live.count, 15000);
   const path = (name, extra = {}) => `${base}/${name}?${filters(extra)}`;
-  const summary = useAnswer(path('summary'), 15000), line = useAnswer(path('timeline', { g: step }), 15000);
+  const summary = useAnswer(path('summary'), 15000, live.pulse), line = useAnswer(path('timeline', { g: step }), 15000, live.pulse);
   const lists = {};
   for (const name of ['authors', 'domains', 'languages', 'types', 'apps']) lists[name] = useAnswer(path(name, { limit: 8 }));
   const heat = useAnswer(path('heatmap')), pairs = useAnswer(path('cooccurrence')), best = useAnswer(path('top-posts', { limit: 5 }));
   const fresh = useAnswer(path('newcomers')), same = useAnswer(path('duplicates', { limit: 5 }));
   const posts = useAnswer(`/api/v1/posts?${filters({ tag, limit: 10 })}`);
+  const ids = new Set(shown.map((post) => post.post_id)), newest = [...shown, ...(posts.data ?? []).filter((post) => !ids.has(post.post_id))];
   const told = summary.data, meta = line.meta ?? summary.meta;
-  useEffect(() => { document.title = `#${tag} · bemtevi`; }, [tag]);
+  useEffect(() => { document.title = `#${tag} · bemtevi`; show([]); }, [tag]);
   const series = useMemo(() => Object.entries(line.data?.series ?? {}).map(([name, values]) => ({ name: networkName(name), values })), [line.data]);
   const least = (meta?.completeness?.missing_seconds ?? 0) > 0 ? '≥ ' : '';
   const change = (now, before) => !told?.before?.comparable ? t('not_comparable') : before === 0 ? t('new') : `${now >= before ? '▲' : '▼'} ${percent(Math.abs(now - before) / before)} ${t('vs_before')}`;
@@ -50,7 +52,9 @@ export function Hashtag({ tag, full }) {
     <${Card} title=${t('newcomers')} sub=${t('newcomers_sub')} span=4 answer=${fresh} path=${path('newcomers')}>
       <${Table} caption=${t('newcomers')} heads=${[t('time'), '>' + t('new_authors'), '>' + t('returning')]} rows=${(fresh.data ?? []).slice(-8).map((row) => [when(row.at), number(row.new_authors), number(row.returning_authors)])} /><//>
     <${Card} title=${t('top_posts')} span=6 answer=${best} path=${path('top-posts')}><${Posts} full=${full} rows=${(best.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
-    <${Card} title=${t('newest')} span=6 answer=${posts} path=${`/api/v1/posts?${filters({ tag })}`}><${Posts} full=${full} rows=${(posts.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
+    <${Card} title=${t('newest')} span=6 answer=${posts} path=${`/api/v1/posts?${filters({ tag })}`}>
+      <div class="pill"><p class="hidden" role="status">${aloud > 0 && t('n_new', { n: aloud, number: number(aloud) })}</p>${live.count > 0 && html`<button onClick=${() => { show([...live.waiting, ...shown].slice(0, 60)); live.clear(); }}>↑ ${t('n_new', { n: live.count, number: number(live.count) })}</button>`}</div>
+      <${Posts} full=${full} rows=${newest.map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
     <${Card} title=${t('identical')} sub=${t('identical_sub')} answer=${same} path=${path('duplicates')}><${Table} caption=${t('identical')} heads=${[t('text'), '>' + t('posts'), '>' + t('authors')]} rows=${(same.data ?? []).map((row) => [row.text ?? t('needs_token'), number(row.posts), number(row.authors)])} /><//>
     </div>`;
 }
