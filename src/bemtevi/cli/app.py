@@ -35,7 +35,7 @@ DISK_ERRORS = (
 
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "rebuild", "run", "serve"),
-    *("hashtag", "top", "query", "gaps", "budget", "checks", "maintain", "doctor", "simulate"),
+    *("hashtag", "top", "query", "gaps", "budget", "checks", "maintain", "forget", "doctor", "simulate"),
 )
 
 
@@ -219,6 +219,7 @@ def load_commands(arguments: list[str]) -> None:
             checks_of_tables,
             demonstrate,
             doctor,
+            forget,
             gaps,
             maintain,
             rebuild,

@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 import structlog
 
 from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.lake import Lake
 from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, sql_dates, sql_hours, views
+from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hashtag import fold_plain
 from bemtevi.warehouse.model import Model, load_models
@@ -60,8 +62,9 @@ class Step:
 class Overlay:
     """Newer rows over some catalogs of one run. For one thread. Use as a context manager."""
 
-    def __init__(self, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
+    def __init__(self, lake: Lake, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
         self._arrivals = arrivals
+        self._deletions = Deletions(lake, engine, lambda: datetime.now(UTC))
         self.engine = engine
         self._writers = [catalog.cursor() for catalog in catalogs]
         self._models = load_models()
@@ -93,7 +96,7 @@ class Overlay:
         if not batch:
             return None
         made, found = self._make(batch)
-        if made is None:
+        if made is None or not made[FACT].num_rows:  # what is deleted is not shown either
             return None
         posts = made[FACT]
         self._commit(made, found)
@@ -125,6 +128,7 @@ class Overlay:
         if batch.rows:
             files.append(self._file("messages", pa.concat_tables(batch.rows)))
         staged = self.engine.stage(files)
+        self._deletions.hide_only()
         made: Tables = {}
         found: pa.Table | None = None
         if staged.observations:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -18,15 +18,30 @@ import pyarrow as pa
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.warehouse.deletion import Changes, Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
-from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    check_zone,
+    commit_run,
+    pinned,
+    raw_kept_from,
+    refuse_removed,
+    restored,
+)
 
 FACT = "fact_post"
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
+
+HOUR = timedelta(hours=1)
+HOURS_AT_ONCE = 168
+"""So many hours are replaced in one step when tombstones concern more."""
+NO_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
+"""Holds no post: the hour of a step that only concerns tables without hours."""
 
 Clock = Callable[[], datetime]
 
@@ -43,6 +58,8 @@ class Made:
     posts_after: int = 0
     quarantined: int = 0
     hours: int = 0
+    tombstone_version: int | None = None
+    """The version of tombstone that everything obeys."""
 
 
 class Consolidation:
@@ -58,6 +75,7 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._deletions = Deletions(lake, engine, clock)
 
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
@@ -71,8 +89,13 @@ class Consolidation:
             upto = raw.version()
             done = -1 if last is None else last.raw_version
             for files, version in self._batches(done, upto):
-                last = self._step("incremental", files, version, last, None)
+                self._deletions.note_notices(files)
+                for run in self._obey(last):
+                    last = run
+                    yield run
+                last = self._step("incremental", files, version, last)
                 yield last
+            yield from self._obey(last)
 
     def run_period(self, start: datetime, end: datetime) -> Iterator[Run]:
         """Make the hours of [start, end) again from all of layer 1 that is consolidated so far."""
@@ -82,11 +105,58 @@ class Consolidation:
             if last is None:
                 return
             refuse_removed(self._lake, start)
-            first, second = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
-            # a page has no time of its own: its posts are told apart after staging
-            where = f"event_at is null or (event_at >= {first} and event_at < {second})"
-            files = self._lake.table(RAW).files(last.raw_version, where)
-            yield self._step("period", files, last.raw_version, last, (start, end))
+            yield self._step_again("period", hours_of(start, end), last)
+
+    def _obey(self, last: Run | None) -> Iterator[Run]:
+        """Take what new tombstones delete out of every table, and bring back what they restore."""
+        version = self._deletions.version()
+        if last is None or version is None or last.tombstone_version == version:
+            return
+        fact = next(model for model in self._models if model.name == FACT)
+        known = last.table_versions.get(FACT)
+        files = [] if known is None else self._lake.table(fact.definition).snapshot(known).files
+        self._deletions.note_posts_of_asked(fact, files)
+        version = self._deletions.version()
+        changes = self._deletions.changes(last.tombstone_version)
+        hours: list[datetime] = []
+        if changes.gone.num_rows:
+            self._engine.hide(changes.gone)
+            hours = self._engine.concerned_hours(fact, files)
+        back = self._hours_back(changes, last)
+        # an author may be known without a post: then no hour changes, and tables without hours do
+        for some in [hours[at : at + HOURS_AT_ONCE] for at in range(0, len(hours), HOURS_AT_ONCE)] or [
+            [NO_HOUR]
+        ]:
+            last = self._step("deletion", [], last.raw_version, last, some)
+            yield last
+        for some in [back[at : at + HOURS_AT_ONCE] for at in range(0, len(back), HOURS_AT_ONCE)]:
+            last = self._step_again("deletion", some, last)
+            yield last
+        # told last: a process that is killed before begins again
+        last = replace(last, number=last.number + 1, hours=0, posts_before=0, posts_after=0)
+        last = replace(last, messages=0, observations=0, tombstone_version=version)
+        commit_run(self._lake, last)
+        yield last
+
+    def _hours_back(self, changes: Changes, last: Run) -> list[datetime]:
+        """The hours to be made again for what comes back; those whose messages were removed by age cannot."""
+        if not changes.restored:
+            return []
+        files = self._lake.table(RAW).files(last.raw_version, "true")
+        self._engine.hide(changes.gone.slice(0, 0))
+        self._engine.stage(files, holding=None if changes.networks else changes.restored)
+        kept_from = raw_kept_from(self._lake)
+        return [hour for hour in self._engine.touched_hours() if kept_from is None or hour >= kept_from]
+
+    def _step_again(self, kind: str, hours: Sequence[datetime], last: Run) -> Run:
+        """Make some hours again from all of layer 1 that is consolidated so far."""
+        first, second = (
+            f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (min(hours), max(hours) + HOUR)
+        )
+        # a page has no time of its own: its posts are told apart after staging
+        where = f"event_at is null or (event_at >= {first} and event_at < {second})"
+        files = self._lake.table(RAW).files(last.raw_version, where)
+        return self._step(kind, files, last.raw_version, last, hours, again=True)
 
     def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
         """Files of raw and the version they end at, in batches of bounded bytes."""
@@ -107,13 +177,19 @@ class Consolidation:
         files: Sequence[str],
         raw_version: int,
         last: Run | None,
-        period: tuple[datetime, datetime] | None,
+        hours: Sequence[datetime] | None = None,
+        *,
+        again: bool = False,
     ) -> Run:
+        """One run. `hours`: those to replace, instead of those of new observations; `again`, from layer 1
+        alone."""
         started_at = self._clock()
         number = 1 if last is None else last.number + 1
         made = Made({} if last is None else dict(last.table_versions))
-        inspection = Inspection(self._lake, self._engine, number, started_at, live=period is None)
-        self._advance(made, files, raw_version, period, inspection)
+        inspection = Inspection(self._lake, self._engine, number, started_at, live=hours is None)
+        self._advance(made, files, raw_version, hours, inspection, again=again)
+        if last is not None:
+            made.tombstone_version = last.tombstone_version
         run = self._row(kind, number, started_at, raw_version, made)
         commit_run(self._lake, run)
         return run
@@ -136,6 +212,7 @@ class Consolidation:
             posts_after=made.posts_after,
             quarantined=made.quarantined,
             hours=made.hours,
+            tombstone_version=made.tombstone_version,
             versions=pinned(made.versions),
         )
 
@@ -144,23 +221,25 @@ class Consolidation:
         made: Made,
         files: Sequence[str],
         raw_version: int,
-        period: tuple[datetime, datetime] | None,
+        hours: Sequence[datetime] | None,
         inspection: Inspection,
+        *,
+        again: bool = False,
     ) -> None:
         """Stage some files of raw and bring the tables up to them, from the versions that `made` has."""
         engine = self._engine
-        staged = engine.stage(files, period)
-        if period is None:
+        new = hours is None
+        staged = engine.stage(files, hours)
+        made.tombstone_version = self._deletions.hide()
+        if hours is None:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
             hours = engine.touched_hours()
             made.quarantined += staged.unreadable.num_rows
-        else:
-            hours = hours_of(*period)
         made.messages += staged.messages
         made.observations += staged.observations
-        if staged.observations or period is not None:
-            self._bring(made, hours, inspection, again=period is not None)
+        if staged.observations or not new:
+            self._bring(made, hours, inspection, again=again)
         else:
             inspection.conclude()
         engine.drop("observation")
@@ -172,7 +251,7 @@ class Consolidation:
         made.versions |= self._write_all(hours, empty=before == 0 and not again)
         made.posts_before += before
         made.posts_after += after
-        made.hours += len(hours)
+        made.hours += len([hour for hour in hours if hour != NO_HOUR])
 
     def _make(
         self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
@@ -249,7 +328,7 @@ class Consolidation:
     def _dates(self, hours: Sequence[datetime]) -> list[str]:
         """The local dates that the hours touch: two for an hour over midnight."""
         zone = ZoneInfo(self._lake.timezone)
-        last = timedelta(hours=1) - timedelta(microseconds=1)
+        last = HOUR - timedelta(microseconds=1)
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
         return [date.isoformat() for date in sorted(dates)]
 
@@ -263,4 +342,4 @@ class Consolidation:
 
 def hours_of(start: datetime, end: datetime) -> list[datetime]:
     """The hours of [start, end)."""
-    return [start + timedelta(hours=number) for number in range(int((end - start) / timedelta(hours=1)))]
+    return [start + number * HOUR for number in range(int((end - start) / HOUR))]

@@ -35,9 +35,37 @@ class Engine(Protocol):
 
     def __exit__(self, *raised: object) -> None: ...
 
-    def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
-        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in
-        [first, second)."""
+    def notices(self, files: Sequence[str]) -> pa.RecordBatchReader:
+        """The messages of files of `raw` that may tell of deletions: network, received_at, payload."""
+        ...
+
+    def stage(
+        self,
+        files: Sequence[str],
+        hours: Sequence[datetime] | None = None,
+        holding: Sequence[str] | None = None,
+    ) -> Staged:
+        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in them;
+        with `holding`, only of messages in which one of these ids stands."""
+        ...
+
+    def hide(self, gone: pa.Table) -> None:
+        """Obey tombstones (rows of `tombstone` with an id that hold), as `warehouse.hiding` says: in the
+        observations, which get the column `is_deleted`, and in what is defined as existing from now on."""
+        ...
+
+    def observed_ids(self) -> pa.RecordBatchReader:
+        """Every post and author that the observations name as theirs or as what they refer to: network,
+        subject, id."""
+        ...
+
+    def posts_of(self, authors: pa.Table, fact: Model | None = None, files: Sequence[str] = ()) -> pa.Table:
+        """The posts of some authors (network, id): network, author_id, post_id. Of those observed, or of
+        those in files of the table `fact`."""
+        ...
+
+    def concerned_hours(self, model: Model, files: Sequence[str]) -> list[datetime]:
+        """The UTC hours of a table in whose rows the tombstones given to `hide` change something."""
         ...
 
     def touched_hours(self) -> list[datetime]:

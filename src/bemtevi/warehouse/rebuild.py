@@ -66,7 +66,8 @@ class Rebuild(Consolidation):
             for share, files, within in steps:
                 inspection = Inspection(self._lake, self._engine, number, self._clock(), live=False)
                 if from_messages:
-                    self._advance(made, files, last.raw_version, within, inspection)
+                    hours = None if within is None else hours_of(*within)
+                    self._advance(made, files, last.raw_version, hours, inspection, again=within is not None)
                 elif within is not None:
                     self._bring(made, hours_of(*within), inspection, again=period is not None)
                 crashpoint.reach("rebuild.step")
@@ -83,6 +84,7 @@ class Rebuild(Consolidation):
                 made.posts_after = sum(file.rows for file in facts.data_files(made.versions[FACT]))
             elif FACT not in names:
                 made.posts_before = made.posts_after = 0
+            made.tombstone_version = last.tombstone_version
             crashpoint.reach("rebuild.made")
             run = self._row("rebuild", number, started_at, last.raw_version, made)
             commit_run(self._lake, run)
