@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,15 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
-from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import (
+    CREATED_HOUR,
+    DAY_PREFIX,
+    WHOLE_PREFIX,
+    Model,
+    Scope,
+    load_models,
+    table_of,
+)
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
 
 FACT = "fact_post"
@@ -28,6 +37,15 @@ STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
 
 Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run replaces in a table: some hours, with the rows there before and after."""
+
+    hours: list[datetime]
+    before: int
+    after: int
 
 
 class Consolidation:
@@ -103,22 +121,27 @@ class Consolidation:
         number = 1 if last is None else last.number + 1
         inspection = Inspection(self._lake, engine, number, started_at)
         staged = engine.stage(files, period)
+        touched = {
+            column: engine.touched_hours(column) for column in {model.touched for model in self._models}
+        }
         if period is None:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
-            hours = engine.touched_hours()
         else:
-            hours = [
+            touched[CREATED_HOUR] = [
                 period[0] + timedelta(hours=number)
                 for number in range(int((period[1] - period[0]) / timedelta(hours=1)))
             ]
         versions = {} if last is None else dict(last.table_versions)
         before = after = 0
+        plans: dict[str, Plan] = {}
         if staged.observations or period is not None:
-            before, after = self._make(versions, hours, inspection, again=period is not None)
+            plans = self._make(versions, touched, inspection, again=period is not None)
+            before, after = plans[FACT].before, plans[FACT].after
         inspection.conclude()
-        if staged.observations or period is not None:
-            versions |= self._write_all(hours, empty=before == 0 and period is None)
+        for model in self._models if plans else ():
+            versions[model.name] = self._write(model, plans[model.name], versions.get(model.name))
+            engine.drop(model.name)
         engine.drop("observation")
         run = Run(
             number=number,
@@ -135,87 +158,109 @@ class Consolidation:
             posts_before=before,
             posts_after=after,
             quarantined=staged.unreadable.num_rows if period is None else 0,
-            hours=len(hours),
+            hours=len(touched[CREATED_HOUR]),
             versions=[{"table": name, "version": version} for name, version in sorted(versions.items())],
         )
         commit_run(self._lake, run)
         return run
 
     def _make(
-        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
-    ) -> tuple[int, int]:
-        """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
+        self,
+        versions: dict[str, int],
+        touched: dict[str, list[datetime]],
+        inspection: Inspection,
+        *,
+        again: bool,
+    ) -> dict[str, Plan]:
+        """Run every model; what is to be replaced. `again` forgets the posts of the hours."""
         engine = self._engine
-        before = after = 0
+        plans = {}
         for model in self._models:
             table = self._lake.table(model.definition)
             version = versions.get(model.name)
+            hours = touched[model.touched]
+            existing = 0
             if model.scope is Scope.HOURS:
-                files = [] if version is None else table.files(version, self._within(hours))
+                files = [] if version is None else table.files(version, self._within(model, hours))
                 existing = engine.define_existing(model, files, hours)
-                if again:
+                if again and model.touched == CREATED_HOUR:
                     engine.define_existing(model, [], hours)
             elif model.scope is Scope.WHOLE:
                 files = [] if version is None else table.snapshot(version).files
                 existing = engine.define_existing(model, files, None)
+            elif model.scope is Scope.SINCE:
+                where = self._since(model, hours)
+                files = [] if version is None else table.snapshot(version).files
+                existing = engine.define_existing(model, files, None)
+                files = [] if version is None else table.files(version, where)
+                engine.define_existing_since(model, files, where)
             for name in model.inputs:
-                self._define_beside(name, versions, hours)
+                self._define_beside(name, versions, touched)
             made = engine.make(model)
             inspection.look_at_table(model)
-            if model.name == FACT:
-                before, after = existing, made
+            if model.scope is Scope.SINCE:
+                hours = engine.keep_changed(model)
+            plans[model.name] = Plan(hours, existing, made)
         inspection.look_across(self._models)
         if not again:
             for model in self._models:
-                inspection.look_back(model, versions.get(model.name), hours)
-        return before, after
+                inspection.look_back(model, versions.get(model.name), plans[model.name].hours)
+        return plans
 
-    def _define_beside(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
+    def _define_beside(self, name: str, versions: dict[str, int], touched: dict[str, list[datetime]]) -> None:
         """Give the engine an input that is more of a table than what the run touches."""
+        source = table_of(name)
+        if source == name:
+            return
+        model = next(model for model in self._models if model.name == source)
+        hours = touched[model.touched]
         if name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
-            where = self._on_dates(hours)
+            where = self._on_dates(model, hours)
         else:
-            return
-        source = table_of(name)
-        model = next(model for model in self._models if model.name == source)
+            where = self._since(model, hours)
         version = versions.get(source)
         files = [] if version is None else self._lake.table(model.definition).files(version, where)
         self._engine.define_beside(name, model, files, hours, where)
 
-    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
-        """Commit every table just made; their new versions."""
-        versions = {}
-        for model in self._models:
-            versions[model.name] = self._write(model, hours, empty=empty)
-            self._engine.drop(model.name)
-        return versions
-
-    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
-        """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""
+    def _write(self, model: Model, plan: Plan, version: int | None) -> int:
+        """Commit a table just made; its new version, or the one before if nothing changed."""
         table = self._lake.table(model.definition)
+        if model.scope is Scope.SINCE and not plan.hours and version is not None:
+            return version
         rows = self._engine.read(model.name)
         if model.scope is Scope.WHOLE:
             return table.replace("true", rows)
         if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(hours), rows)
-        if empty:
+            return table.replace(self._on_dates(model, plan.hours), rows)
+        if plan.before == 0 or not plan.hours:  # nothing goes
             return table.append(rows)
-        return table.replace(self._within(hours), rows)
+        return table.replace(self._within(model, plan.hours), rows)
 
-    def _within(self, hours: Sequence[datetime]) -> str:
-        """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
+    def _within(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of some hours, as SQL; their dates too, for those are the partitions."""
         times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
-        return f"{self._on_dates(hours)} and created_hour in ({times})"
+        return f"{self._on_dates(model, hours)} and {model.hour} in ({times})" if hours else "false"
 
-    def _on_dates(self, hours: Sequence[datetime]) -> str:
-        """The rows of the local dates of some hours, as SQL."""
-        dates = ", ".join(f"'{date}'" for date in self._dates(hours))
-        return f"created_date in ({dates})"
+    def _since(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of the first of some hours and of all later, as SQL."""
+        if not hours:
+            return "false"
+        first = min(hours)
+        day = min(self._dates(model, [first]))
+        return f"{model.day} >= '{day}' and {model.hour} >= '{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
 
-    def _dates(self, hours: Sequence[datetime]) -> list[str]:
-        """The local dates that the hours touch: two for an hour over midnight."""
+    def _on_dates(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of the dates of some hours, as SQL."""
+        dates = ", ".join(f"'{date}'" for date in self._dates(model, hours))
+        return f"{model.day} in ({dates})" if hours else "false"
+
+    def _dates(self, model: Model, hours: Sequence[datetime]) -> list[str]:
+        """The dates of the partitions that the hours lie in: two for an hour over midnight."""
+        if model.scope is Scope.SINCE:
+            months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
+            return [month.isoformat() for month in sorted(months)]
         zone = ZoneInfo(self._lake.timezone)
         last = timedelta(hours=1) - timedelta(microseconds=1)
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
