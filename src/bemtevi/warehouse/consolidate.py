@@ -21,7 +21,16 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
-from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    begun,
+    check_zone,
+    commit_run,
+    pinned,
+    refuse_others,
+    refuse_removed,
+    restored,
+)
 
 FACT = "fact_post"
 
@@ -58,6 +67,8 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._before: dict[str, int] = {}
+        """The version of each table that the next step begins with."""
 
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
@@ -67,6 +78,7 @@ class Consolidation:
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             check_zone(self._lake)
             last = restored(self._lake, self._models)
+            self._before = begun(self._lake, self._models, last)
             raw = self._lake.table(RAW)
             upto = raw.version()
             done = -1 if last is None else last.raw_version
@@ -81,6 +93,7 @@ class Consolidation:
             last = restored(self._lake, self._models)
             if last is None:
                 return
+            self._before = begun(self._lake, self._models, last)
             refuse_removed(self._lake, start)
             first, second = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
             # a page has no time of its own: its posts are told apart after staging
@@ -115,7 +128,9 @@ class Consolidation:
         inspection = Inspection(self._lake, self._engine, number, started_at, live=period is None)
         self._advance(made, files, raw_version, period, inspection)
         run = self._row(kind, number, started_at, raw_version, made)
+        refuse_others(self._lake, self._before, run, self._models)
         commit_run(self._lake, run)
+        self._before |= run.table_versions
         return run
 
     def _row(self, kind: str, number: int, started_at: datetime, raw_version: int, made: Made) -> Run:

@@ -1,0 +1,170 @@
+"""A store that cuts, delays, refuses and loses answers, before a real S3 server: the invariants hold."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from tests.faults.scene import eventually, scene
+from tests.s3.conftest import lake_at
+from tests.s3.server import FAULTS, FaultProxy, S3Server, at_random, fault_proxy
+from tests.support import consolidate, contents, new_lake, post, put, rows
+
+from bemtevi.errors import BemteviError, ConflictError, StorageError
+from bemtevi.lake.layout import JournalLayout
+from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.listen import segment
+from bemtevi.listen.journal import Journal, Limits
+from bemtevi.listen.message import Messages, Origin
+from bemtevi.listen.writer import Writer
+from bemtevi.warehouse.maintain import Maintenance, Policy
+from bemtevi.warehouse.run import last_run
+
+ORIGIN = Origin("x", "host", "stream", "s")
+SEGMENTS = 30
+EACH = 20
+
+
+def until_it_works(work: Callable[[], object], tries: int = 60) -> int:
+    """How often it failed before."""
+    for failed in range(tries):
+        try:
+            work()
+        except (StorageError, ConflictError):
+            continue
+        return failed
+    raise AssertionError("it never worked")
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, "all"])
+def test_every_acknowledged_message_is_in_layer_1_once(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path, fault: str
+) -> None:
+    journal = Journal(JournalLayout(tmp_path / "journal", "x"), "/lake", Limits(0.01, 1 << 20, 3600))
+    journal.start(-1)
+    faults = FAULTS if fault == "all" else (fault,)
+    proxy.fate = at_random(7, 0.2, faults)
+    try:
+        for number in range(SEGMENTS):
+            sequences = range(EACH * number, EACH * number + EACH)
+            lines = [b'{"data":{"id":"%d","text":"a"}}' % sequence for sequence in sequences]
+            lines[3] = b"not json"
+            block = Messages(ORIGIN, lines, [1_795_541_216_000_000 + one for one in sequences], sequences)
+            journal.layout.segment(number).write_bytes(segment.encode(block))
+            if number % 10 == 9:  # now and then a new process
+                lake = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+                until_it_works(lambda lake=lake: Writer(lake, journal).write_sealed())  # type: ignore[misc]
+    finally:
+        journal.close()
+        journal.release()
+    assert {name for name, times in proxy.done.items() if times} == {*faults}
+    assert journal.layout.segments() == []
+    proxy.fate = lambda request: None
+    lake = lake_at(bucket, s3_server.options(), tmp_path)
+    expected = [number for number in range(SEGMENTS * EACH) if number % EACH != 3]
+    assert sorted(lake.table(RAW).read()["sequence"].to_pylist()) == expected
+    assert lake.table(QUARANTINE).read().num_rows == SEGMENTS
+
+
+def test_layer_2_is_that_of_a_folder_and_no_reader_sees_half_of_it(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    quiet = lake_at(bucket, s3_server.options(), tmp_path)
+    shaken = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+    alone = new_lake(tmp_path / "alone")
+    stop = threading.Event()
+    read: list[int] = []
+    wrong: list[object] = []
+
+    def reader() -> None:
+        while not stop.is_set():
+            try:
+                run = last_run(quiet)
+                (one,) = rows(
+                    quiet,
+                    "select (select count(*) from fact_post) as posts, "
+                    "(select count(distinct post_id) from bridge_post_hashtag) as tagged, "
+                    "(select coalesce(sum(posts), 0) from agg_hashtag_hour) as counted",
+                )
+            except BemteviError as error:
+                wrong.append(error)
+                return
+            if run is not None:
+                read.append(one["posts"])
+                if not one["posts"] == one["tagged"] == one["counted"] or one["posts"] % 10:
+                    wrong.append(one)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    try:
+        for number in range(4):
+            posts = [post(n, f"#tag{n % 3} ação") for n in range(number * 10, number * 10 + 10)]
+            for lake in (quiet, alone):
+                put(lake, [*posts, post(number, "#tag0 de novo")], number=number)
+            proxy.fate = at_random(number, 0.15)
+            until_it_works(lambda: consolidate(shaken))
+            consolidate(alone)
+    finally:
+        stop.set()
+        thread.join()
+    assert sum(proxy.done.values()) > 20
+    assert wrong == []
+    assert len(read) > 3
+    assert contents(quiet) == contents(alone)
+
+
+def test_maintenance_changes_no_row(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    quiet = lake_at(bucket, s3_server.options(), tmp_path)
+    shaken = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+    for number in range(4):
+        put(quiet, [post(n, f"#tag{n % 3}") for n in range(number * 10, number * 10 + 10)], number=number)
+        consolidate(quiet)
+    before, messages = contents(quiet), quiet.table(RAW).read().sort_by("sequence")
+    proxy.fate = at_random(3, 0.1)
+    until_it_works(lambda: Maintenance(shaken, Policy(1), lambda: datetime.now(UTC)).run())
+    assert sum(proxy.done.values()) > 5
+    assert contents(quiet) == before
+    assert quiet.table(RAW).read().sort_by("sequence") == messages
+
+
+def test_the_listener_outlives_faults_and_the_end_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account of every post, from the simulator's record."""
+    monkeypatch.setattr("bemtevi.listen.writer.RETRY_SECONDS", (0.2,))
+    monkeypatch.setattr("bemtevi.listen.ledger.RETRY_SECONDS", 0.3)
+    server = S3Server(tmp_path / "s3")
+    server.start()
+    try:
+        with fault_proxy(server.port) as proxy:
+            for name, value in server.options(proxy.port).items():
+                monkeypatch.setenv(name, value)
+            proxy.fate = at_random(5, 0.05)
+            with scene(tmp_path, lake=server.bucket("lake") + "/x") as one:
+                one.hears(300)
+                server.kill()
+                one.hears(300)
+                server.start()
+                one.hears(300)
+                proxy.fate = lambda request: None
+                journal = tmp_path / "journal" / "x"
+                eventually(lambda: len([*journal.glob("*.segment")]) < 3, "the journal is short again", 60)
+                made = one.finish()
+            assert sum(proxy.done.values()) > 5
+            assert made.balanced
+    finally:
+        server.kill()
+
+
+def test_a_store_that_is_down_is_one_sentence_in_bounded_time(tmp_path: Path, s3_server: S3Server) -> None:
+    lake = lake_at("s3://lake/x", s3_server.options(1), tmp_path)
+    began = time.monotonic()
+    with pytest.raises(StorageError, match="cannot be reached"):
+        lake.table(RAW).version()
+    assert time.monotonic() - began < 120
