@@ -9,7 +9,7 @@ Leaves to others what is in a table, and to `layout` where it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -203,6 +203,19 @@ class Table:
         `where` is SQL over this table's columns; "true" replaces all. Every row of `data` must satisfy it.
         """
         return self._write(data, transaction, mode="overwrite", predicate=None if where == "true" else where)
+
+    def written_by(self, write: Callable[[str], None]) -> int:
+        """Let another writer of Delta commit to the table, which has our form by then; the new version.
+
+        `write` is given the table's address. Whoever calls holds the lock of the lake.
+        """
+        self.delta()
+        crashpoint.reach(f"{self.definition.name}.committing")
+        write(self.uri)
+        written = self.version()
+        metrics.committed(self.definition.name)
+        crashpoint.reach(f"{self.definition.name}.committed")
+        return written
 
     def restore(self, version: int) -> int:
         """Bring back an earlier content as a new version; the new version."""

@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engine import UNREADABLE, Engine, Staged
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
@@ -104,7 +102,7 @@ class Consolidation:
         inspection = Inspection(self._lake, engine, number, started_at)
         staged = engine.stage(files, period)
         if period is None:
-            self._quarantine(staged.unreadable, raw_version)
+            self._quarantine(staged, raw_version)
             inspection.look_at_messages(files, raw_version)
             hours = engine.touched_hours()
         else:
@@ -134,7 +132,7 @@ class Consolidation:
             observations=staged.observations,
             posts_before=before,
             posts_after=after,
-            quarantined=staged.unreadable.num_rows if period is None else 0,
+            quarantined=staged.unreadable if period is None else 0,
             hours=len(hours),
             versions=[{"table": name, "version": version} for name, version in sorted(versions.items())],
         )
@@ -195,14 +193,12 @@ class Consolidation:
     def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
         """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""
         table = self._lake.table(model.definition)
-        rows = self._engine.read(model.name)
-        if model.scope is Scope.WHOLE:
-            return table.replace("true", rows)
+        where: str | None = "true"
         if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(hours), rows)
-        if empty:
-            return table.append(rows)
-        return table.replace(self._within(hours), rows)
+            where = self._on_dates(hours)
+        elif model.scope is Scope.HOURS:
+            where = None if empty else self._within(hours)
+        return self._engine.write(model.name, table, where)
 
     def _within(self, hours: Sequence[datetime]) -> str:
         """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
@@ -221,9 +217,9 @@ class Consolidation:
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
         return [date.isoformat() for date in sorted(dates)]
 
-    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+    def _quarantine(self, staged: Staged, raw_version: int) -> None:
         """Write what staging could not read, once for each version of raw."""
         table = self._lake.table(QUARANTINE)
         done = table.transaction(STAGING)
-        if unreadable.num_rows and (done is None or done < raw_version):
-            table.append(unreadable, (STAGING, raw_version))
+        if staged.unreadable and (done is None or done < raw_version):
+            self._engine.write(UNREADABLE, table, None, transaction=(STAGING, raw_version))
