@@ -17,10 +17,12 @@ import pyarrow as pa
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.table import Table
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, commit_run, refuse_removed, restored
+from bemtevi.warehouse.writing import Writing
 
 FACT = "fact_post"
 
@@ -115,10 +117,14 @@ class Consolidation:
         versions = {} if last is None else dict(last.table_versions)
         before = after = 0
         if staged.observations or period is not None:
-            before, after = self._make(versions, hours, inspection, again=period is not None)
-        inspection.conclude()
-        if staged.observations or period is not None:
-            versions |= self._write_all(hours, empty=before == 0 and period is None)
+            with Writing() as writing:
+                before, after = self._make(versions, hours, inspection, writing, again=period is not None)
+                inspection.conclude()
+                versions |= writing.commit()
+            for model in self._models:
+                engine.drop(model.name)
+        else:
+            inspection.conclude()
         engine.drop("observation")
         run = Run(
             number=number,
@@ -142,14 +148,25 @@ class Consolidation:
         return run
 
     def _make(
-        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
+        self,
+        versions: dict[str, int],
+        hours: Sequence[datetime],
+        inspection: Inspection,
+        writing: Writing,
+        *,
+        again: bool,
     ) -> tuple[int, int]:
-        """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
+        """Run every model and begin to write what it makes; the posts in the hours before and after.
+
+        `again` forgets the hours' old rows.
+        """
         engine = self._engine
         before = after = 0
         for model in self._models:
             table = self._lake.table(model.definition)
             version = versions.get(model.name)
+            files: list[str] = []
+            existing = 0
             if model.scope is Scope.HOURS:
                 files = [] if version is None else table.files(version, self._within(hours))
                 existing = engine.define_existing(model, files, hours)
@@ -158,9 +175,14 @@ class Consolidation:
             elif model.scope is Scope.WHOLE:
                 files = [] if version is None else table.snapshot(version).files
                 existing = engine.define_existing(model, files, None)
+            elif version is not None:
+                files = self._files_of_dates(table, version, hours)
             for name in model.inputs:
                 self._define_beside(name, versions, hours)
             made = engine.make(model)
+            if model.scope is Scope.HOURS:
+                files = files if existing else []
+            writing.begin(table, files, self._rows(model, files, hours))
             inspection.look_at_table(model)
             if model.name == FACT:
                 before, after = existing, made
@@ -184,25 +206,20 @@ class Consolidation:
         files = [] if version is None else self._lake.table(model.definition).files(version, where)
         self._engine.define_beside(name, model, files, hours, where)
 
-    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
-        """Commit every table just made; their new versions."""
-        versions = {}
-        for model in self._models:
-            versions[model.name] = self._write(model, hours, empty=empty)
-            self._engine.drop(model.name)
-        return versions
+    def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> pa.RecordBatchReader:
+        """What takes the place of some files of a table: what was just made, and their other hours."""
+        if model.scope is not Scope.HOURS or not replaced:
+            return self._engine.read(model.name)
+        name = f"kept_{model.name}"
+        self._engine.define_beside(name, model, replaced, hours, "true")
+        return self._engine.read(name)
 
-    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
-        """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""
-        table = self._lake.table(model.definition)
-        rows = self._engine.read(model.name)
-        if model.scope is Scope.WHOLE:
-            return table.replace("true", rows)
-        if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(hours), rows)
-        if empty:
-            return table.append(rows)
-        return table.replace(self._within(hours), rows)
+    def _files_of_dates(self, table: Table, version: int, hours: Sequence[datetime]) -> list[str]:
+        """The files of the local dates of some hours, each of one date."""
+        ends = tuple(f"/created_date={date}/" for date in self._dates(hours))
+        files = table.files(version, self._on_dates(hours))
+        # to be removed whole: what the log could not tell apart must not be among them
+        return [file for file in files if any(end in file for end in ends)]
 
     def _within(self, hours: Sequence[datetime]) -> str:
         """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
