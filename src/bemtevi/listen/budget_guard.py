@@ -47,8 +47,12 @@ class State:
     limits: Limits
 
 
+class HeldError(Exception):
+    """A budget forbids to read on at present."""
+
+
 class BudgetGuard:
-    """The budget of one network. `wrote`, `look` and `ask_now` may be called from any thread."""
+    """The budget of one network. `wrote`, `came`, `look` and `ask_now` may be called from any thread."""
 
     def __init__(
         self,
@@ -111,6 +115,13 @@ class BudgetGuard:
                 self._meter.add(day, ids[day])
             if segment not in self._left_before:
                 self._written += shaped.count.messages
+            self._keep()
+
+    def came(self, page: bytes) -> None:
+        """A page that fills a gap is durable, beside what the listener's own journal has."""
+        ids = meter.as_numbers(self._reader.read(page).posts)
+        with self._lock:
+            self._meter.add(self._now().date(), ids)
             self._keep()
 
     def look(self, acknowledged: int) -> State:
