@@ -80,16 +80,10 @@ def _grade(one: Kept) -> str:
 
 
 def _plain(one: Kept) -> dict[str, object]:
-    result = one.result
     return {
         "run": one.run,
         "started_at": one.started_at.isoformat(),
-        "table": result.table,
-        "check": result.check,
-        "severity": result.severity.value,
-        "passed": result.passed,
-        "looked_at": result.looked_at,
-        "wrong": result.wrong,
-        "measured": result.measured,
-        "told": result.told,
+        "table": one.result.table,
+        "check": one.result.check,
+        **one.result.finding(),
     }

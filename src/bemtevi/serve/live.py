@@ -94,22 +94,24 @@ class Ring:
         with self._lock:
             key = (number, hashtags, full)
             if key not in self._made:
-                missing = self._next - 1 - number
-                if missing < 0 or missing > len(self._events):
+                if not self._holds(number):
                     return None
-                events = [self._events[index] for index in range(-missing, 0)]
+                events = [self._events[index] for index in range(number - self.last, 0)]
                 wanted = [
                     event.full if full else event.public
                     for event in events
                     if not hashtags or not event.hashtags or not hashtags.isdisjoint(event.hashtags)
                 ]
-                self._made[key] = (b"".join(wanted), self._next - 1)
+                self._made[key] = (b"".join(wanted), self.last)
             return self._made[key]
 
     def holds(self, number: int) -> bool:
         """Whether all events after one are still here."""
         with self._lock:
-            return 0 <= self._next - 1 - number <= len(self._events)
+            return self._holds(number)
+
+    def _holds(self, number: int) -> bool:
+        return 0 <= self.last - number <= len(self._events)
 
     def place(self, event_id: str) -> int | None:
         """The number of an event id, if it is of this life and what came after is still here."""

@@ -53,12 +53,7 @@ def write_results(lake: Lake, run: int, started_at: datetime, results: Sequence[
             "started_at": started_at,
             "table_name": result.table,
             "check_name": result.check,
-            "severity": result.severity.value,
-            "passed": result.passed,
-            "looked_at": result.looked_at,
-            "wrong": result.wrong,
-            "measured": result.measured,
-            "told": result.told,
+            **result.finding(),
         }
         for result in results
     ]

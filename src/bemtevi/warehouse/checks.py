@@ -45,6 +45,17 @@ class Result:
         """Whether the check holds."""
         return self.wrong == 0
 
+    def finding(self) -> dict[str, object]:
+        """What was found, by name, for who keeps or shows it beside the table and the check."""
+        return {
+            "severity": self.severity.value,
+            "passed": self.passed,
+            "looked_at": self.looked_at,
+            "wrong": self.wrong,
+            "measured": self.measured,
+            "told": self.told,
+        }
+
 
 def look_at_rows(table: str, checks: Sequence[Check], ask: Ask) -> list[Result]:
     """The checks that need the rows of one table: not_null, accepted_values, unique."""

@@ -82,10 +82,7 @@ class Consolidation:
             if last is None:
                 return
             refuse_removed(self._lake, start)
-            first, second = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
-            # a page has no time of its own: its posts are told apart after staging
-            where = f"event_at is null or (event_at >= {first} and event_at < {second})"
-            files = self._lake.table(RAW).files(last.raw_version, where)
+            files = self._lake.table(RAW).files(last.raw_version, messages_of(start, end))
             yield self._step("period", files, last.raw_version, last, (start, end))
 
     def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
@@ -259,6 +256,15 @@ class Consolidation:
         done = table.transaction(STAGING)
         if unreadable.num_rows and (done is None or done < raw_version):
             table.append(unreadable, (STAGING, raw_version))
+
+
+def messages_of(start: datetime, end: datetime) -> str:
+    """The messages that may hold posts of [start, end), as SQL.
+
+    A page has no time of its own: its posts are told apart after staging.
+    """
+    first, last = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
+    return f"event_at is null or (event_at >= {first} and event_at < {last})"
 
 
 def hours_of(start: datetime, end: datetime) -> list[datetime]:

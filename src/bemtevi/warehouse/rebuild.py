@@ -20,7 +20,7 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
-from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, hours_of
+from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, hours_of, messages_of
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
@@ -123,18 +123,17 @@ class Rebuild(Consolidation):
             start, end = period
             for first in _days(start, end):
                 until = min(first + timedelta(days=1), end)
-                times = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (first, until))
-                where = "event_at is null or (event_at >= {} and event_at < {})".format(*times)
-                yield (until - start) / (end - start), table.files(last.raw_version, where), (first, until)
+                files = table.files(last.raw_version, messages_of(first, until))
+                yield (until - start) / (end - start), files, (first, until)
             return
-        files = sorted(table.data_files(last.raw_version), key=lambda file: file.path)
-        total = sum(file.size for file in files) or 1
+        all_files = sorted(table.data_files(last.raw_version), key=lambda file: file.path)
+        total = sum(file.size for file in all_files) or 1
         batch: list[str] = []
         size = done = 0
-        for number, file in enumerate(files):
+        for number, file in enumerate(all_files):
             batch.append(f"{table.uri}/{file.path}")
             size, done = size + file.size, done + file.size
-            if size >= self._batch_bytes or number == len(files) - 1:
+            if size >= self._batch_bytes or number == len(all_files) - 1:
                 yield done / total, batch, None
                 batch, size = [], 0
 
