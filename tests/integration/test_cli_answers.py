@@ -194,6 +194,20 @@ def test_parquet_reads_back(hostile: Person) -> None:
     assert row["list"] == ["a", None, "c,d"]
 
 
+def test_what_others_do_in_the_process_does_not_matter(hostile: Person) -> None:
+    duckdb.execute("begin")
+    with pytest.raises(duckdb.Error):
+        duckdb.execute("select error('this transaction is aborted')")
+    try:
+        with (
+            Catalog(Lake(Layout(str(hostile.folder / "lake")), ZONE)) as catalog,
+            pytest.raises(UsageError, match="One SELECT is expected"),
+        ):
+            catalog.stream("pragma enable_profiling")
+    finally:
+        duckdb.execute("rollback")
+
+
 def test_csv_reads_back(hostile: Person) -> None:
     hostile.good("query", VALUES, "--output", "values.csv")
     file = str(hostile.folder / "values.csv")

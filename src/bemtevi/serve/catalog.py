@@ -146,12 +146,12 @@ class Catalog:
         Raises UsageError for SQL that is wrong, that is several statements, or that would write.
         """
         with self._told():
-            if not _only_reads(sql):
+            connection = cursor or self._connection
+            if not _only_reads(connection, sql):
                 raise UsageError(
                     "One SELECT is expected; the lake is written by `bemtevi import`, `listen` and "
                     "`consolidate` alone. Use --output to write the answer to a file."
                 )
-            connection = cursor or self._connection
             rows = connection.execute(sql, dict(values or {})).to_arrow_reader(BATCH_ROWS)
             twice = [name for name, times in Counter(rows.schema.names).items() if times > 1]
             if twice:
@@ -230,8 +230,11 @@ def columns_of(definition: TableDefinition) -> str:
     return ", ".join(f'"{column}"' for column in definition.schema.names)
 
 
-def _only_reads(sql: str) -> bool:
-    """Whether this is one SELECT, or the EXPLAIN of one: EXPLAIN ANALYZE would run anything."""
+def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:
+    """Whether this is one SELECT, or the EXPLAIN of one: EXPLAIN ANALYZE would run anything.
+
+    Asked of the catalog's own connection: parsing may look things up, and what may be is its to say.
+    """
     explained = EXPLAINED.fullmatch(sql)
-    statements = duckdb.extract_statements(explained["sql"] if explained else sql)
+    statements = connection.extract_statements(explained["sql"] if explained else sql)
     return [statement.type.name for statement in statements] == ["SELECT"]
