@@ -106,7 +106,7 @@ def test_ctrl_c_while_listening(listener: Person, x: RunningX, command: tuple[st
     assert said, stopped.err
     assert said[1] == said[2]
     assert count(listener, "raw") == int(said[1]) > 0
-    again = listener.run(*command, "--seconds", "1")
+    again = listener.run(*command, "--seconds", "3")
     assert (again.code, "Listened: " in again.err) == (0, True)
     assert count(listener, "raw") > int(said[1])
 
