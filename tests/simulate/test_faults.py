@@ -543,8 +543,13 @@ def test_the_quota_of_connects_has_a_window(tmp_path: Path) -> None:
 # --- the record
 
 
-def test_the_record_tells_what_search_cannot_find(tmp_path: Path) -> None:
-    with faulty(tmp_path, limit=2_000) as x:
+@pytest.mark.parametrize("theirs", [False, True], ids=["our-rules", "and-a-rule-of-another-program"])
+def test_the_record_tells_what_search_cannot_find(tmp_path: Path, theirs: bool) -> None:
+    """A client searches for its own rules: what only another program's rule matches, it cannot miss."""
+    with faulty(tmp_path, limit=2_000, focus=0.5) as x:
+        if theirs:
+            x.fault("rules-added:value=que OR the")
+            eventually(lambda: len(x.get(RULES).json()["data"]) == 2)
         x.lines(100)
         eventually(lambda: x.server.world.exhausted)
         recorded = x.recorded()

@@ -10,7 +10,7 @@ Owns: the record file. It is JSON lines, appended with one write a batch and nev
     {"event":"message","connection":1,"fault":3,"at":"…","name":"…"}  a message that is no post, by its name
     {"event":"fault","fault":3,"kind":"cut","connection":1,"at":"…",…}  a fault fired
     {"event":"refused","path":"stream","status":429,"why":"…","at":"…"}  any answer but the one asked for
-    {"event":"hidden","ids":[…]}                            matched, and no search for the rules finds it
+    {"event":"hidden","ids":[…]}                     matched, and no search for the client's rules has it
 
 The time of a post is in its id. A post is recorded as delivered just before it goes to the socket: a client
 never has a post that the record does not, but the last ones before a close may have died on the way. With
@@ -134,7 +134,7 @@ class Recorded:
     faults: list[Fired] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     hidden: set[str] = field(default_factory=set)
-    """Posts that no search for the rules brings back."""
+    """Posts that no search for the client's own rules brings back."""
 
     @property
     def ids(self) -> list[str]:

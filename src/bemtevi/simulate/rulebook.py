@@ -50,6 +50,8 @@ class RuleBook:
         self._snowflakes = Snowflakes()
         self._suffixes: dict[tuple[str, ...], bytes] = {(): b""}
         self._behind: dict[str, Rule] = {}
+        self._of_others: set[str] = set()
+        """The values of rules that another program added, and the client did not ask for."""
         self._searches: list[Predicate] | None = None
 
     def __len__(self) -> int:
@@ -73,6 +75,9 @@ class RuleBook:
         errors: list[dict[str, Any]] = []
         for entry in entries:
             value, tag = entry["value"], entry.get("tag")
+            if not dry_run and value in self._of_others:
+                self._of_others.discard(value)
+                self._changed()
             if value in by_value:
                 errors.append(problems.duplicate_rule(value, by_value[value]))
                 continue
@@ -132,11 +137,19 @@ class RuleBook:
                 self._behind[rule.value] = self._rules.pop(rule.identity)
         self._changed()
 
+    def add_behind(self, value: str, tag: str) -> None:
+        """Another program adds a rule."""
+        if all(rule.value != value for rule in self.all()):
+            self.add([{"value": value, "tag": tag or None}])
+            self._of_others.add(value)
+            self._searches = None
+
     def finds(self, subject: Subject, identity: int) -> bool:
-        """Does a search for one of the rules bring this post back? `subject` is made for search."""
+        """Does a search for the client's own rules bring this post? `subject` is made for search."""
         if self._searches is None:
             known = (*self._rules.values(), *self._behind.values())
-            self._searches = [compile_rule(rule.tree, search=True) for rule in known]
+            own = [rule for rule in known if rule.value not in self._of_others]
+            self._searches = [compile_rule(rule.tree, search=True) for rule in own]
         if "is:retweet" in subject.flags:
             return False
         return any(matches(subject, identity) for matches in self._searches)

@@ -179,7 +179,7 @@ class World:
             case "rules-deleted":
                 self.rules.delete_behind(fault["value"])
             case "rules-added":
-                self.rules.add([{"value": fault["value"], "tag": fault["tag"] or None}])
+                self.rules.add_behind(fault["value"], fault["tag"])
             case "stale-connection":
                 stale = Connection(0, self.clock())
                 self.stale[stale.identity] = (stale, stale.opened + timedelta(seconds=fault["seconds"]))
