@@ -72,7 +72,10 @@ Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
 VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
-MODELS = {model.name for model in load_models()}
+DIAGRAM = """\
+How the tables join, by the references that their headers check. Shown are the columns of keys (PK, and
+UK for another that is referred to) and of references (FK)."""
+MODEL_TYPES = {model.name: model.types for model in load_models()}
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -268,6 +271,9 @@ def data_dictionary() -> Iterator[str]:
     for definition in LAYER_1:
         yield from _table(definition, _types(definition.schema))
     yield from ["## Layer 2: what we make of it", ""]
+    yield DIAGRAM
+    yield ""
+    yield from diagram([model.definition for model in load_models()])
     for name in sorted(models):
         yield from _table(models[name].definition, models[name].types)
     for definition in RECORDS:
@@ -276,6 +282,41 @@ def data_dictionary() -> Iterator[str]:
     yield VIEWS
     yield ""
     yield from _views({name: model.definition for name, model in models.items()})
+
+
+def diagram(definitions: Sequence[TableDefinition]) -> Iterator[str]:
+    """The tables with their keys and references, for Mermaid."""
+    yield from ["```mermaid", "erDiagram"]
+    lines: dict[tuple[str, str], list[str]] = {}
+    referred_to = {
+        (check.table, column)
+        for definition in definitions
+        for check in definition.checks
+        for column in check.key or check.columns
+        if check.table
+    }
+    for definition in sorted(definitions, key=lambda one: one.name):
+        referring = {
+            column
+            for check in definition.checks
+            if check.kind is CheckKind.REFERENCES
+            for column in check.columns
+        }
+        yield f"    {definition.name} {{"
+        for column in definition.columns:
+            marks = [mark for mark, of in (("PK", definition.key), ("FK", referring)) if column.name in of]
+            if not marks and (definition.name, column.name) in referred_to:
+                marks = ["UK"]
+            if marks:
+                kind = re.sub(r"[^A-Za-z0-9_]+.*", "", MODEL_TYPES[definition.name][column.name])
+                yield f"        {kind} {column.name} {', '.join(marks)}"
+        yield "    }"
+        for check in definition.checks:
+            if check.kind is CheckKind.REFERENCES:
+                lines.setdefault((check.table, definition.name), []).append(" ".join(check.columns))
+    for (referred, name), names in sorted(lines.items()):
+        yield f'    {referred} ||--o{{ {name} : "{", ".join(names)}"'
+    yield from ["```", ""]
 
 
 def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:
@@ -295,7 +336,7 @@ def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:
             for column in definition.columns
         ],
     )
-    checks = definition.all_checks if definition.name in MODELS else definition.checks
+    checks = definition.all_checks if definition.name in MODEL_TYPES else definition.checks
     if checks:
         yield from table(
             ["check", "what must hold", "else"],
@@ -313,7 +354,8 @@ def _must_hold(check: Check) -> str:
         case CheckKind.ACCEPTED_VALUES:
             return f"{columns} is null or one of {', '.join(check.values)}"
         case CheckKind.REFERENCES:
-            return f"`{check.table}` has the {columns}, where there is one"
+            key = "".join(f" as `{name}`" for name in check.key)
+            return f"`{check.table}` has the {columns}{key}, where there is one"
         case CheckKind.VOLUME:
             return (
                 f"the last full hour has {check.lowest:g} to {check.highest:g} times the rows that the same "

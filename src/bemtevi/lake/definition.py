@@ -62,7 +62,9 @@ class Check:
     values: tuple[str, ...] = ()
     """accepted_values: what a column may say, beside null."""
     table: str = ""
-    """references: the table that has the same columns."""
+    """references: the table that has the values too."""
+    key: tuple[str, ...] = ()
+    """references: its columns, if they have other names."""
     lowest: float = 0.0
     """volume: the smallest share of what is usual that is good."""
     highest: float = 0.0

@@ -86,11 +86,13 @@ def look_across(table: str, checks: Sequence[Check], ask: Ask) -> list[Result]:
             continue
         columns = ", ".join(check.columns)
         there = " and ".join(f"{column} is not null" for column in check.columns)
-        same = " and ".join(f"referring.{column} = known.{column}" for column in check.columns)
+        keys = check.key or check.columns
+        pairs = zip(check.columns, keys, strict=True)
+        same = " and ".join(f"referring.{column} = known.{key}" for column, key in pairs)
         ((of, wrong),) = ask(
-            f"select count(*), count(case when known.{check.columns[0]} is null then 1 end) "
+            f"select count(*), count(case when known.{keys[0]} is null then 1 end) "
             f"from (select distinct {columns} from {table} where {there}) as referring "
-            f"left join (select distinct {columns} from {check.table}) as known on {same}"
+            f"left join (select distinct {', '.join(keys)} from {check.table}) as known on {same}"
         )
         results.append(Result(table, check.name, check.severity, wrong, of, _told(table, check, wrong)))
     return results

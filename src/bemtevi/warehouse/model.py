@@ -134,7 +134,7 @@ def parse_model(name: str, text: str) -> Model:
 
 def _check(told: dict[str, Any], columns: set[str]) -> Check:
     """A check from its line in a header. Raises ValueError."""
-    lists = {"columns", "values"}
+    lists = {"columns", "values", "key"}
     given: dict[str, Any] = {name: tuple(value) if name in lists else value for name, value in told.items()}
     given |= {"kind": CheckKind(told["kind"]), "severity": Severity(told["severity"])}
     try:

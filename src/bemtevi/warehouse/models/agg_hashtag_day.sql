@@ -8,6 +8,7 @@ order = ["created_date", "hashtag"]
 checks = [
   { kind = "not_null", severity = "fail", columns = ["posts", "authors"] },
   { kind = "references", severity = "warn", columns = ["hashtag_key"], table = "dim_hashtag" },
+  { kind = "references", severity = "warn", columns = ["created_date"], table = "dim_date", key = ["date"] },
 ]
 
 [columns]

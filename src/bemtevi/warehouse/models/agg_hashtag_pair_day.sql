@@ -5,6 +5,11 @@ partition = ["created_date"]
 scope = "dates"
 inputs = ["day_fact_post"]
 order = ["created_date", "hashtag", "other_hashtag"]
+checks = [
+  { kind = "not_null", severity = "fail", columns = ["posts"] },
+  { kind = "references", severity = "warn", columns = ["hashtag"], table = "dim_hashtag" },
+  { kind = "references", severity = "warn", columns = ["other_hashtag"], table = "dim_hashtag", key = ["hashtag"] },
+]
 
 [columns]
 network = { type = "VARCHAR", description = "Network of the posts." }
