@@ -70,8 +70,11 @@ are handed on to the store when the lake is an `s3://` address."""
 TABLES = """\
 Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>` or `<lake>/layer2/<table>`.
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
-of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log."""
-VIEWS = "The names of the case, for people who come from it. Asked with `bemtevi query`; nothing is stored."
+of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log.
+One marked *worked out when read* is not in the files: `bemtevi query` gives it."""
+VIEWS = """\
+`fact_tweet` and `dim_user_current` have the names of the case, for people who come from it. Asked with
+`bemtevi query`; nothing is stored."""
 DIAGRAM = """\
 How the tables join, by the references that their headers check. Shown are the columns of keys (PK, and
 UK for another that is referred to) and of references (FK)."""
@@ -275,7 +278,9 @@ def data_dictionary() -> Iterator[str]:
     yield ""
     yield from diagram([model.definition for model in load_models()])
     for name in sorted(models):
-        yield from _table(models[name].definition, models[name].types)
+        definition = models[name].definition
+        derived = pa.schema([pa.field(one.name, one.type) for one in definition.derived])
+        yield from _table(definition, models[name].types | (_types(derived) if derived.names else {}))
     for definition in RECORDS:
         yield from _table(definition, _types(definition.schema))
     yield from ["## Views", ""]
@@ -334,6 +339,10 @@ def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:
                 column.description + (" *private*" if column.private else ""),
             ]
             for column in definition.columns
+        ]
+        + [
+            [f"`{one.name}`", types[one.name], f"{one.description} *worked out when read*"]
+            for one in definition.derived
         ],
     )
     checks = definition.all_checks if definition.name in MODEL_TYPES else definition.checks
@@ -381,7 +390,7 @@ def _described(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, st
     return {column: kind for column, kind, *_ in connection.execute(f"describe {name}").fetchall()}
 
 
-VIEW = re.compile(r"create or replace view (\w+) as\nselect\n(.*?)\nfrom (\w+)(\n)?", re.DOTALL)
+VIEW = re.compile(r"create or replace view (\w+) as\nselect\n(.*?)\nfrom (\w+)(.*?);", re.DOTALL)
 VIEW_COLUMN = re.compile(r"  (?P<from>.+?)(?: as (?P<name>\w+))?,?(?:  -- (?P<told>.+))?")
 
 
@@ -389,27 +398,35 @@ def _views(models: dict[str, TableDefinition]) -> Iterator[str]:
     text = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
     with duckdb.connect() as connection:
         for name, definition in models.items():
-            connection.register(name, definition.schema.empty_table())
+            rows = definition.schema.empty_table()
+            for one in definition.derived:
+                rows = rows.append_column(one.name, pa.array([], one.type))
+            connection.register(name, rows)
         for statement in duckdb.extract_statements(text):
             connection.execute(statement.query)
-        for view, columns, source, of_x in VIEW.findall(text):
+        for view, columns, source, rest in VIEW.findall(text):
             described = {column.name: column.description for column in models[source].columns}
             types = _described(connection, view)
+            of_x = ", of X" if "network = 'x'" in rest else ""
+            latest = ", the latest of each author" if "qualify" in rest else ""
             yield from [
                 f"### {view}",
                 "",
-                f"- Grain: {models[source].grain}{', of X' if of_x else ''}; from `{source}`.",
+                f"- Grain: {models[source].grain}{latest}{of_x}; from `{source}`.",
                 "",
             ]
-            rows = []
+            told_of = []
             for line in columns.splitlines():
+                if line.strip() == f"{source}.*,":
+                    told_of.append(["all of its columns", "", f"`{source}`", "See there."])
+                    continue
                 found = VIEW_COLUMN.fullmatch(line)
                 told = found and (found["told"] or described.get(found["from"]))
                 if found is None or told is None:
                     raise ValueError(f"views.sql: a column of {view} needs a description: {line.strip()}")
                 column = found["name"] or found["from"]
-                rows.append([f"`{column}`", types[column], f"`{found['from']}`", told])
-            yield from table(["column", "type", "is", "description"], rows)
+                told_of.append([f"`{column}`", types[column], f"`{found['from']}`", told])
+            yield from table(["column", "type", "is", "description"], told_of)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,8 @@ def contents(lake: Lake, without: Iterable[str] = ()) -> dict[str, list[tuple[st
     with Catalog(lake) as catalog:
         held = {}
         for model in load_models():
-            names = [f'"{name}"' for name in model.definition.schema.names if name not in left_out]
+            columns = [*model.definition.schema.names, *(one.name for one in model.definition.derived)]
+            names = [f'"{name}"' for name in columns if name not in left_out]
             table = catalog.query(f"select {', '.join(names)} from {model.name}")
             held[model.name] = sorted(
                 tuple(str(value) for value in row.values()) for row in table.to_pylist()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from tests.support import consolidate, contents, new_lake, post, put, rows
+from tests.support import consolidate, contents, new_lake, post, put, rows, user
 
 from bemtevi.errors import CheckError, ConflictError, UsageError
 from bemtevi.lake.definition import Severity
@@ -101,6 +101,8 @@ def test_a_run_cut_short_leaves_no_trace(
     lake, whole = new_lake(tmp_path / "cut"), new_lake(tmp_path / "whole")
     first = [post(1, "#a"), post(4000, "#b")]
     second = [post(1, "#a again"), post(2, "#a")] if hour == "known" else [post(9000, "#c")]
+    for line in second:
+        line["includes"]["users"] = [user("7", description="changed")]
     for each in (lake, whole):
         put(each, first)
     consolidate(lake)

@@ -205,7 +205,7 @@ def test_old_files_are_deleted_after_the_hours_that_are_set(tmp_path: Path) -> N
     assert on_disk(lake, "fact_post") > files(lake, "fact_post")
     assert maintain(lake)["fact_post"].vacuumed_files == 0
     done = maintain(lake, AT_ONCE)
-    for name in ("raw", "quarantine", "fact_post", "dim_user"):
+    for name in ("raw", "quarantine", "fact_post", "user_observation"):
         assert done[name].vacuumed_files > 0
         assert done[name].vacuumed_bytes > 0
         assert on_disk(lake, name) == files(lake, name)

@@ -6,10 +6,11 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support import consolidate, contents, new_lake, post, put, user
+from tests.support import ZONE, consolidate, contents, new_lake, post, put, rows, user
 
 START = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -58,6 +59,7 @@ def test_any_order_and_slicing(given_messages: list[Any], data: st.DataObject) -
         for number, message in numbered:
             put_one(whole, number, message)
         consolidate(whole)
+        assert rows(whole, VERSIONS) == versions(numbered)
         for first, last in zip([0, *cuts], [*cuts, len(numbered)], strict=True):
             for number, message in shuffled[first:last]:
                 put_one(sliced, number, message)
@@ -66,4 +68,53 @@ def test_any_order_and_slicing(given_messages: list[Any], data: st.DataObject) -
 
 
 def put_one(lake: Any, number: int, message: Any) -> None:
-    put(lake, [message], received_at=START + timedelta(seconds=number), session=f"s{number}")
+    put(lake, [message], received_at=received_at(number), session=f"s{number}")
+
+
+def received_at(number: int) -> datetime:
+    """Four messages an hour, with a pause of a month in between."""
+    return START + timedelta(minutes=15 * number, days=30 * (number // 7))
+
+
+VERSIONS = """
+    select author_id, description, valid_from::varchar as since, valid_to::varchar as until, is_current
+    from dim_user order by author_id, valid_from
+"""
+
+
+def versions(numbered: list[tuple[int, Any]]) -> list[dict[str, Any]]:
+    """What dim_user must hold, by hand: the last description of each hour, and where it changes."""
+    seen: dict[str, dict[datetime, str]] = {}
+    for number, message in numbered:
+        if isinstance(message, dict):
+            posts = message["data"] if isinstance(message["data"], list) else [message["data"]]
+            wrote = {one["author_id"] for one in posts}
+            for author in message["includes"]["users"]:
+                if author["id"] in wrote:
+                    hour = received_at(number).replace(minute=0)
+                    seen.setdefault(author["id"], {})[hour] = author["description"]
+    found = []
+    for author_id, hours in sorted(seen.items()):
+        began = [
+            (hour, said)
+            for hour, said in sorted(hours.items())
+            if hours.get(max((one for one in hours if one < hour), default=hour)) != said
+            or hour == min(hours)
+        ]
+        ends = [hour for hour, _ in began[1:]] + [None]
+        found += [
+            {
+                "author_id": author_id,
+                "description": said,
+                "since": told(hour),
+                "until": None if end is None else told(end),
+                "is_current": end is None,
+            }
+            for (hour, said), end in zip(began, ends, strict=True)
+        ]
+    return found
+
+
+def told(hour: datetime) -> str:
+    """An instant as the catalog writes it."""
+    return f"{hour.astimezone(ZoneInfo(ZONE)):%Y-%m-%d %H:%M:%S}-03"

@@ -48,7 +48,7 @@ WHOLE = """
     (select count(distinct hashtag) from bridge_post_hashtag) as hashtags,
     (select count(*) from dim_hashtag) as hashtags_of_dimension,
     (select count(distinct author_key) from fact_post) as authors,
-    (select count(*) from dim_user where author_key in (select author_key from fact_post)) as known_authors,
+    (select count(distinct author_key) from dim_user join fact_post using (author_key)) as known_authors,
     (select coalesce(sum(observations), 0) from fact_post) as observations,
     (select coalesce(sum(observations), 0) from run where number <= $number) as observations_of_runs
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from bemtevi.warehouse.model import Scope, load_models, parse_model, staging_files
+from bemtevi.warehouse.model import Scope, load_models, parse_model, staging_files, table_of
 
 HEADER = """/*
 grain = "one thing"
@@ -26,15 +26,15 @@ def test_every_table_states_grain_key_partition_and_columns() -> None:
         assert definition.key
         assert {*definition.key, *definition.partition_by} <= names, model.name
         assert all(column.description.endswith(".") for column in definition.columns), model.name
-        if model.scope is Scope.HOURS:
-            assert {"created_hour", "created_date"} <= names, "what is replaced together can be told"
+        if model.scope in (Scope.HOURS, Scope.SINCE):
+            assert {model.hour, model.day} <= names, "what is replaced together can be told"
 
 
 def test_models_run_after_what_they_read() -> None:
     seen: set[str] = set()
     names = {model.name for model in load_models()}
     for model in load_models():
-        reads = {source.removeprefix("all_") for source in model.inputs} & names
+        reads = {table_of(source) for source in model.inputs} & names
         assert reads <= seen, f"{model.name} runs before {reads - seen}"
         seen.add(model.name)
 
@@ -44,6 +44,7 @@ def test_no_text_of_a_person_gets_statistics() -> None:
     for table, written in {
         "fact_post": {"text", "place_name", "hashtags"},
         "dim_user": {"username", "name", "description", "location", "url"},
+        "user_observation": {"username", "name", "description", "location", "url"},
     }.items():
         private = {column.name for column in held[table].columns if column.private}
         assert written <= private

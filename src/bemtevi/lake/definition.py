@@ -81,6 +81,20 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A column that is worked out when the table is read: it says how a row stands to others.
+
+    Stored, it would have to be written again wherever a neighbour changes.
+    """
+
+    name: str
+    type: pa.DataType
+    sql: str
+    """An expression over the table's columns, in the dialect of the models."""
+    description: str
+
+
+@dataclass(frozen=True)
 class TableDefinition:
     """One table of the lake."""
 
@@ -94,6 +108,7 @@ class TableDefinition:
     """Beside those of the key, which every table of layer 2 has: see `all_checks`."""
     properties: dict[str, str] = field(default_factory=dict)
     """Properties of Delta that the table is made with."""
+    derived: tuple[Derived, ...] = ()
 
     @property
     def schema(self) -> pa.Schema:

@@ -220,14 +220,25 @@ class Catalog:
         columns = columns_of(definition)
         self._connection.execute(f"create view made.{name}_stored as select {columns} from ({stored})")
         self._connection.execute(
-            f"create view {name} as select {columns} from made.{name}_stored"
-            f" union all select {columns} from made.{name}"
+            f"create view {name} as "
+            + with_derived(
+                definition,
+                f"select {columns} from made.{name}_stored union all select {columns} from made.{name}",
+            )
         )
 
 
 def columns_of(definition: TableDefinition) -> str:
     """A table's columns, as SQL."""
     return ", ".join(f'"{column}"' for column in definition.schema.names)
+
+
+def with_derived(definition: TableDefinition, rows: str) -> str:
+    """A table's rows, as SQL, with the columns that are worked out when they are read."""
+    if not definition.derived:
+        return rows
+    derived = ", ".join(f'{column.sql} as "{column.name}"' for column in definition.derived)
+    return f"select *, {derived} from ({rows}) as kept"
 
 
 def _only_reads(connection: duckdb.DuckDBPyConnection, sql: str) -> bool:

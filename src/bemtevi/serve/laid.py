@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
 
-from bemtevi.serve.catalog import columns_of
+from bemtevi.serve.catalog import columns_of, with_derived
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, table_of
 
 DIM_HASHTAG = "dim_hashtag"
@@ -24,6 +24,7 @@ class Kind(Enum):
     """How a table follows what is new."""
 
     POSTS = "rows of a post"
+    SIGHTINGS = "rows of an author in an hour"
     AUTHORS = "rows of an author"
     HASHTAGS = "rows of a hashtag"
     COUNTED = "counted from others"
@@ -37,7 +38,9 @@ def kind_of(model: Model) -> Kind:
         return Kind.HASHTAGS
     if model.scope is Scope.HOURS and set(POST) <= set(key):
         return Kind.POSTS
-    if model.scope is Scope.WHOLE and set(AUTHOR) <= set(key) and "existing" in model.inputs:
+    if model.scope is Scope.HOURS and set(AUTHOR) <= set(key):
+        return Kind.SIGHTINGS
+    if model.scope is Scope.SINCE and set(AUTHOR) <= set(key):
         return Kind.AUTHORS
     own = {"observation", "existing"} & set(model.inputs)
     whole = any(name.startswith(WHOLE_PREFIX) for name in model.inputs)
@@ -75,11 +78,10 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
                     " and not exists (select 1 from made.replaced"
                     " where replaced.network = stored.network and replaced.post_id = stored.post_id)"
                 )
-            case Kind.AUTHORS:
-                kept = (
-                    f"{stored} where not exists (select 1 from made.{name} as newer"
-                    " where newer.network = stored.network and newer.author_id = stored.author_id)"
-                )
+            case Kind.SIGHTINGS | Kind.AUTHORS as kind:
+                same = model.definition.key if kind is Kind.SIGHTINGS else AUTHOR
+                equal = " and ".join(f"newer.{column} = stored.{column}" for column in same)
+                kept = f"{stored} where not exists (select 1 from made.{name} as newer where {equal})"
             case Kind.HASHTAGS:
                 kept = f"{stored} where hashtag not in (select hashtag from made.{name})"
             case Kind.COUNTED if touched.hours:
@@ -89,7 +91,9 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
                 newer = _counted(model, touched)
             case _:
                 kept = stored
-        yield f"create or replace view {name} as {kept} union all {newer}"
+        yield f"create or replace view {name} as " + with_derived(
+            model.definition, f"{kept} union all {newer}"
+        )
     if touched.hours:
         yield _hour_posts(touched)
 

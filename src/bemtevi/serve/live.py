@@ -164,10 +164,9 @@ def _events(
         ]
     ).to_pylist()
     posts.sort(key=lambda post: post["created_at"], reverse=True)
-    names = {
-        (row["network"], row["author_id"]): row["username"]
-        for row in step.authors.select(["network", "author_id", "username"]).to_pylist()
-    }
+    versions = step.authors.select(["network", "author_id", "valid_from", "username"]).to_pylist()
+    versions.sort(key=lambda row: row["valid_from"])  # the latest name is the one that stays
+    names = {(row["network"], row["author_id"]): row["username"] for row in versions}
     new: dict[str, int] = {}
     shown: list[dict[str, Any]] = []
     for post in posts:

@@ -22,11 +22,11 @@ import structlog
 
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.serve.arrivals import Arrivals, Batch
-from bemtevi.serve.catalog import Catalog
+from bemtevi.serve.catalog import Catalog, columns_of
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, sql_dates, sql_hours, views
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hashtag import fold_plain
-from bemtevi.warehouse.model import Model, load_models
+from bemtevi.warehouse.model import SINCE_PREFIX, Model, load_models, table_of
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class Step:
     posts: pa.Table
     """Rows of fact_post that were not there before."""
     authors: pa.Table
-    """Rows of dim_user of those who wrote them."""
+    """Rows of dim_user of those who wrote them, every version."""
     number: int
 
     def since(self, received_at: datetime | None) -> Step | None:
@@ -133,8 +133,10 @@ class Overlay:
                     case Kind.POSTS:
                         made[model.name], earlier = self._made(model, POST)
                         found = earlier if model.name == FACT else found
+                    case Kind.SIGHTINGS:
+                        made[model.name], _ = self._made(model, model.definition.key)
                     case Kind.AUTHORS:
-                        made[model.name], _ = self._made(model, AUTHOR)
+                        made[model.name] = self._versions(model, made)
                     case Kind.HASHTAGS:
                         made[model.name] = self._hashtags(model, made[BRIDGE])
             for name in made:
@@ -163,9 +165,9 @@ class Overlay:
         writer = self._writers[0]
         where = ""
         if model.definition.partition_by:  # a partition that is named is the only one read
-            dates = sql_dates(set(made["created_date"].to_pylist()))
-            hours = sql_hours(set(made["created_hour"].to_pylist()))
-            where = f"where created_date in ({dates}) and created_hour in ({hours})"
+            dates = sql_dates(set(made[model.day].to_pylist()))
+            hours = sql_hours(set(made[model.hour].to_pylist()))
+            where = f"where {model.day} in ({dates}) and {model.hour} in ({hours})"
         writer.register("wanted", made.select(list(key)))
         try:
             query = (
@@ -175,6 +177,35 @@ class Overlay:
             return writer.execute(query).to_arrow_table()
         finally:
             writer.unregister("wanted")
+
+    def _versions(self, model: Model, made: Tables) -> pa.Table:
+        """All versions of the authors seen in the new messages."""
+        (since,) = (name for name in model.inputs if name.startswith(SINCE_PREFIX))
+        (source,) = (other for other in self._models if other.name == table_of(since))
+        seen = made[source.name]
+        if not seen.num_rows:
+            return model.definition.schema.empty_table()
+        writer = self._writers[0]
+        writer.register("wanted", seen.select(list(source.definition.key)))
+        author, sighting = ", ".join(AUTHOR), ", ".join(source.definition.key)
+        try:
+            known = writer.execute(
+                f"select {columns_of(model.definition)} from {model.name} semi join wanted using ({author})"
+            ).to_arrow_table()
+            later = writer.execute(
+                f"select {columns_of(source.definition)} from (select * from {source.name} "
+                f"where {source.day} >= {sql_dates({min(seen[source.day].to_pylist())})} "
+                f"and {source.hour} >= {sql_hours({min(seen[source.hour].to_pylist())})}) as known "
+                f"semi join wanted using ({author}) anti join wanted using ({sighting})"
+            ).to_arrow_table()
+        finally:
+            writer.unregister("wanted")
+        file = self._file(model.name, known)
+        self.engine.define_existing(model, [file], None)
+        self.engine.define_existing_since(model, [file], "true")
+        self.engine.define_beside(since, source, [self._file(since, later)], [], "true")
+        self.engine.make(model)
+        return self.engine.read(model.name).read_all()
 
     def _hashtags(self, model: Model, tagged: pa.Table) -> pa.Table:
         """Rows of the hashtags in new posts: seen since and until, else as they are known."""
@@ -231,6 +262,8 @@ class Overlay:
             match kind_of(model):
                 case Kind.POSTS if found.num_rows:
                     self._delete(writer, model.name, "found", POST)
+                case Kind.SIGHTINGS:
+                    self._delete(writer, model.name, "incoming", model.definition.key)
                 case Kind.AUTHORS:
                     self._delete(writer, model.name, "incoming", AUTHOR)
                 case Kind.HASHTAGS:

@@ -212,9 +212,9 @@ def top_posts(catalog: Catalog, hashtag: str, period: Period, limit: int) -> pa.
           from (select * from post where type <> 'repost') as post
           full join repeated using (network, post_id)
         )
-        select post_id, dim_user.username, candidate.created_at_local, text, reposts, likes, reposts_seen
+        select post_id, author.username, candidate.created_at_local, text, reposts, likes, reposts_seen
         from candidate
-        left join dim_user using (network, author_id)
+        left join ({names("candidate")}) as author using (network, author_id)
         order by reposts_seen desc, coalesce(reposts, 0) desc, coalesce(likes, 0) desc, post_id
         limit $limit
         """,
@@ -222,16 +222,30 @@ def top_posts(catalog: Catalog, hashtag: str, period: Period, limit: int) -> pa.
     )
 
 
+def names(of: str) -> str:
+    """`network, author_id, username`: the latest names of the authors of a relation, as SQL.
+
+    Only theirs, for the latest of everybody costs ten times as much.
+    """
+    return (
+        "select network, author_id, max_by(username, valid_from) as username from dim_user "
+        f"where (network, author_id) in (select (network, author_id) from {of}) group by network, author_id"
+    )
+
+
 def top_authors(catalog: Catalog, hashtag: str, period: Period, limit: int) -> pa.Table:
     """`author_id, username, posts, followers`: who wrote most, reposts left out."""
     return catalog.query(
         f"""
-        select author_id, any_value(username) as username, count(*) as posts,
-          max(author_follower_count) as followers
-        from ({POSTS}) as post
-        left join (select network, author_id, username from dim_user) using (network, author_id)
-        where type <> 'repost'
-        group by network, author_id
+        with counted as (
+          select network, author_id, count(*) as posts, max(author_follower_count) as followers
+          from ({POSTS}) as post
+          where type <> 'repost'
+          group by network, author_id
+        )
+        select author_id, author.username, posts, followers
+        from counted
+        left join ({names("counted")}) as author using (network, author_id)
         order by posts desc, followers desc, author_id
         limit $limit
         """,

@@ -23,8 +23,25 @@ select
   following_count as user_friends_count,
   created_at_local as user_created_at,  -- When the account was made, on the clock of the lake's zone.
   location as user_location
-from dim_user
-where network = 'x';
+from user_observation
+where network = 'x'
+qualify row_number() over (partition by author_key order by observed_hour desc) = 1;
+
+-- Posts with their authors.
+
+create or replace view fact_post_author as
+select
+  fact_post.*,
+  dim_user.user_key as user_key,  -- Key of the version of the author that was known when the post was observed.
+  dim_user.username as username,  -- Name in addresses, as of then.
+  dim_user.name as name,  -- Name as shown, as of then.
+  dim_user.description as description,  -- What the author said of themselves, as of then.
+  dim_user.location as location,  -- Where the author said to be, as of then.
+  dim_user.verified as verified  -- The network's mark of verification, as of then.
+from fact_post
+asof left join dim_user
+  on fact_post.author_key = dim_user.author_key
+  and fact_post.observed_at >= dim_user.valid_from;
 
 -- The posts of a hashtag by hour, without the other columns of agg_hashtag_hour, which take long to count anew for
 -- the minutes not yet consolidated.

@@ -8,7 +8,7 @@ result is the same for any order, repetition or slicing of the messages. Leaves 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -20,7 +20,15 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
-from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import (
+    CREATED_HOUR,
+    DAY_PREFIX,
+    WHOLE_PREFIX,
+    Model,
+    Scope,
+    load_models,
+    table_of,
+)
 from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
 
 FACT = "fact_post"
@@ -29,6 +37,8 @@ STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
 
 Clock = Callable[[], datetime]
+Hours = Mapping[str, Sequence[datetime]]
+"""UTC hours by the column of the observation that they are of: of writing, of observing."""
 
 
 @dataclass
@@ -43,6 +53,15 @@ class Made:
     posts_after: int = 0
     quarantined: int = 0
     hours: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run replaces in a table: some hours, with the rows there before and after."""
+
+    hours: Sequence[datetime]
+    before: int
+    after: int
 
 
 class Consolidation:
@@ -147,104 +166,130 @@ class Consolidation:
         """Stage some files of raw and bring the tables up to them, from the versions that `made` has."""
         engine = self._engine
         staged = engine.stage(files, period)
+        touched = {column: engine.touched_hours(column) for column in hour_columns()}
         if period is None:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
-            hours = engine.touched_hours()
             made.quarantined += staged.unreadable.num_rows
         else:
-            hours = hours_of(*period)
+            touched[CREATED_HOUR] = hours_of(*period)
         made.messages += staged.messages
         made.observations += staged.observations
         if staged.observations or period is not None:
-            self._bring(made, hours, inspection, again=period is not None)
+            self._bring(made, touched, inspection, again=period is not None)
         else:
             inspection.conclude()
         engine.drop("observation")
 
-    def _bring(self, made: Made, hours: Sequence[datetime], inspection: Inspection, *, again: bool) -> None:
+    def _bring(self, made: Made, touched: Hours, inspection: Inspection, *, again: bool) -> None:
         """Make the tables of some hours, check them and commit them."""
-        before, after = self._make(made.versions, hours, inspection, again=again)
+        plans = self._make(made.versions, touched, inspection, again=again)
         inspection.conclude()
-        made.versions |= self._write_all(hours, empty=before == 0 and not again)
-        made.posts_before += before
-        made.posts_after += after
-        made.hours += len(hours)
+        made.versions |= self._write_all(plans, made.versions)
+        if FACT in plans:
+            made.posts_before += plans[FACT].before
+            made.posts_after += plans[FACT].after
+        made.hours += len(touched[CREATED_HOUR])
 
     def _make(
-        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
-    ) -> tuple[int, int]:
-        """Run every model; the posts in the hours before and after. `again` forgets the hours' old rows."""
+        self, versions: dict[str, int], touched: Hours, inspection: Inspection, *, again: bool
+    ) -> dict[str, Plan]:
+        """Run every model; what is to be replaced. `again` forgets the posts of the hours."""
         engine = self._engine
-        before = after = 0
+        plans = {}
         for model in self._models:
             table = self._lake.table(model.definition)
             version = versions.get(model.name)
+            hours = touched[model.touched]
+            existing = 0
             if model.scope is Scope.HOURS:
-                files = [] if version is None else table.files(version, self._within(hours))
+                files = [] if version is None else table.files(version, self._within(model, hours))
                 existing = engine.define_existing(model, files, hours)
-                if again:
+                if again and model.touched == CREATED_HOUR:
                     engine.define_existing(model, [], hours)
             elif model.scope is Scope.WHOLE:
                 files = [] if version is None else table.snapshot(version).files
                 existing = engine.define_existing(model, files, None)
+            elif model.scope is Scope.SINCE:
+                where = self._since(model, hours)
+                files = [] if version is None else table.snapshot(version).files
+                existing = engine.define_existing(model, files, None)
+                files = [] if version is None else table.files(version, where)
+                engine.define_existing_since(model, files, where)
             for name in model.inputs:
-                self._define_beside(name, versions, hours)
+                self._define_beside(name, versions, touched)
             made = engine.make(model)
             inspection.look_at_table(model)
-            if model.name == FACT:
-                before, after = existing, made
+            if model.scope is Scope.SINCE:
+                hours = engine.keep_changed(model)
+            plans[model.name] = Plan(hours, existing, made)
         inspection.look_across(self._models)
         for model in self._models:
-            inspection.look_back(model, versions.get(model.name), hours)
-        return before, after
+            inspection.look_back(model, versions.get(model.name), plans[model.name].hours)
+        return plans
 
-    def _define_beside(self, name: str, versions: dict[str, int], hours: Sequence[datetime]) -> None:
+    def _define_beside(self, name: str, versions: Mapping[str, int], touched: Hours) -> None:
         """Give the engine an input that is more of a table than what the run touches."""
+        source = table_of(name)
+        if source == name:
+            return
+        model = next(model for model in load_models() if model.name == source)
+        hours = touched[model.touched]
         if name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
-            where = self._on_dates(hours)
+            where = self._on_dates(model, hours)
         else:
-            return
-        source = table_of(name)
-        model = next(model for model in load_models() if model.name == source)
+            where = self._since(model, hours)
         version = versions.get(source)
         files = [] if version is None else self._lake.table(model.definition).files(version, where)
         self._engine.define_beside(name, model, files, hours, where)
 
-    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
+    def _write_all(self, plans: Mapping[str, Plan], versions: Mapping[str, int]) -> dict[str, int]:
         """Commit every table just made; their new versions."""
-        versions = {}
+        written = {}
         for model in self._models:
-            versions[model.name] = self._write(model, hours, empty=empty)
+            written[model.name] = self._write(model, plans[model.name], versions.get(model.name))
             self._engine.drop(model.name)
-        return versions
+        return written
 
-    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
-        """Commit a table just made; its new version. `empty`: the hours had no rows, so nothing goes."""
+    def _write(self, model: Model, plan: Plan, version: int | None) -> int:
+        """Commit a table just made; its new version, or the one before if nothing changed."""
         table = self._lake.table(model.definition)
+        if model.scope is Scope.SINCE and not plan.hours and version is not None:
+            return version
         rows = self._engine.read(model.name)
         if model.scope is Scope.WHOLE:
             return table.replace("true", rows)
         if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(hours), rows)
-        if empty:
+            return table.replace(self._on_dates(model, plan.hours), rows)
+        if plan.before == 0 or not plan.hours:  # nothing goes
             return table.append(rows)
-        return table.replace(self._within(hours), rows)
+        return table.replace(self._within(model, plan.hours), rows)
 
-    def _within(self, hours: Sequence[datetime]) -> str:
-        """The rows of some hours, as SQL; their local dates too, for those are the partitions."""
+    def _within(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of some hours, as SQL; their dates too, for those are the partitions."""
         times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
-        return f"{self._on_dates(hours)} and created_hour in ({times})"
+        return f"{self._on_dates(model, hours)} and {model.hour} in ({times})" if hours else "false"
 
-    def _on_dates(self, hours: Sequence[datetime]) -> str:
-        """The rows of the local dates of some hours, as SQL."""
-        dates = ", ".join(f"'{date}'" for date in self._dates(hours))
-        return f"created_date in ({dates})"
+    def _since(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of the first of some hours and of all later, as SQL."""
+        if not hours:
+            return "false"
+        first = min(hours)
+        day = min(self._dates(model, [first]))
+        return f"{model.day} >= '{day}' and {model.hour} >= '{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
 
-    def _dates(self, hours: Sequence[datetime]) -> list[str]:
-        """The local dates that the hours touch: two for an hour over midnight."""
+    def _on_dates(self, model: Model, hours: Sequence[datetime]) -> str:
+        """The rows of the dates of some hours, as SQL."""
+        dates = ", ".join(f"'{date}'" for date in self._dates(model, hours))
+        return f"{model.day} in ({dates})" if hours else "false"
+
+    def _dates(self, model: Model, hours: Sequence[datetime]) -> list[str]:
+        """The dates of the partitions that the hours lie in: two for an hour over midnight."""
+        if model.scope is Scope.SINCE:
+            months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
+            return [month.isoformat() for month in sorted(months)]
         zone = ZoneInfo(self._lake.timezone)
         last = timedelta(hours=1) - timedelta(microseconds=1)
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
@@ -256,6 +301,11 @@ class Consolidation:
         done = table.transaction(STAGING)
         if unreadable.num_rows and (done is None or done < raw_version):
             table.append(unreadable, (STAGING, raw_version))
+
+
+def hour_columns() -> set[str]:
+    """The columns of the observation by whose hours tables are kept."""
+    return {model.touched for model in load_models()}
 
 
 def messages_of(start: datetime, end: datetime) -> str:

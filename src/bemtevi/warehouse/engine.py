@@ -40,8 +40,9 @@ class Engine(Protocol):
         [first, second)."""
         ...
 
-    def touched_hours(self) -> list[datetime]:
-        """The UTC hours in which the observed posts were written, ascending."""
+    def touched_hours(self, column: str) -> list[datetime]:
+        """The UTC hours in a column of `observation`, ascending: `created_hour`, in which the posts were
+        written, or `observed_hour`."""
         ...
 
     def define_existing(self, model: Model, files: Sequence[str], hours: Sequence[datetime] | None) -> int:
@@ -49,6 +50,10 @@ class Engine(Protocol):
 
         With `hours`, only those hours. No files is a relation without rows.
         """
+        ...
+
+    def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
+        """Name those rows of the files that satisfy `where` (SQL over the table) `existing_since`."""
         ...
 
     def define_beside(
@@ -65,6 +70,10 @@ class Engine(Protocol):
 
     def make(self, model: Model) -> int:
         """Run a model on the relations defined and keep the result under its name; its rows."""
+        ...
+
+    def keep_changed(self, model: Model) -> list[datetime]:
+        """Of a table just made keep only the hours in which it is not as `existing_since`; those hours."""
         ...
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:

@@ -27,7 +27,7 @@ from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
 from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.consolidate import FACT
-from bemtevi.warehouse.model import Model, Scope, load_models
+from bemtevi.warehouse.model import CREATED_HOUR, Model, Scope, load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import (
     MAINTENANCE,
@@ -293,12 +293,17 @@ class Maintenance:
         if table.definition.layer == 1:
             days = self._policy.raw_days
             return None if days is None else now.astimezone(UTC).date() - timedelta(days=days)
-        return self._facts_from(now) if model is not None and model.scope is Scope.HOURS else None
+        # what is known of authors goes with the author, not with the day on which they were seen
+        posts = model is not None and model.scope is Scope.HOURS and model.touched == CREATED_HOUR
+        return self._facts_from(now) if posts else None
 
     def _open_from(self, table: MaintainedTable, now: datetime) -> date:
         """The first day of a table that is not closed."""
         zone = UTC if table.definition.layer == 1 else ZoneInfo(self._lake.timezone)
-        return (now - GRACE).astimezone(zone).date()
+        day = (now - GRACE).astimezone(zone).date()
+        model = self._model(table)
+        months = model is not None and model.scope is Scope.SINCE
+        return day.replace(day=1) if months else day
 
     def _model(self, table: MaintainedTable) -> Model | None:
         return next((model for model in self._models if model.name == table.definition.name), None)

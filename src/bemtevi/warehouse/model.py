@@ -17,20 +17,25 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from bemtevi.lake.definition import Check, CheckKind, Column, Severity, TableDefinition
+from bemtevi.lake.definition import Check, CheckKind, Column, Derived, Severity, TableDefinition
 
 OPEN, CLOSE = "/*\n", "*/\n"
 WHOLE_PREFIX = "all_"
 """An input `all_<table>` is that table as it will be, whole; without a prefix, what the run touches."""
 DAY_PREFIX = "day_"
 """An input `day_<table>` is that table as it will be, on the local dates that the run touches."""
+SINCE_PREFIX = "since_"
+"""An input `since_<table>` is that table as it will be, from the first hour that the run touches on."""
+CREATED_HOUR = "created_hour"
 
 
 class Scope(StrEnum):
     """What of a table a run replaces."""
 
     HOURS = "hours"
-    """The UTC hours (`created_hour`) that the new observations touch."""
+    """The UTC hours that the new observations touch."""
+    SINCE = "since"
+    """Those hours since the first touched one in which something changes."""
     DATES = "dates"
     """The local dates (`created_date`) of those hours."""
     WHOLE = "whole"
@@ -47,6 +52,15 @@ class Model:
     types: dict[str, str]
     """The columns' types in the dialect of the models."""
     sql: str
+    touched: str = CREATED_HOUR
+    """The column of the observation that says which hours are touched: of writing, or of observing."""
+    hour: str = CREATED_HOUR
+    """The table's own column of such hours."""
+
+    @property
+    def day(self) -> str:
+        """The column of dates that its hours lie in; the partition."""
+        return self.definition.partition_by[0]
 
     @property
     def name(self) -> str:
@@ -89,7 +103,9 @@ def load_models() -> tuple[Model, ...]:
 
 def table_of(put: str) -> str:
     """The table that an input of a model is made of."""
-    return put.removeprefix(WHOLE_PREFIX).removeprefix(DAY_PREFIX)
+    for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX):
+        put = put.removeprefix(prefix)
+    return put
 
 
 def parse_model(name: str, text: str) -> Model:
@@ -101,7 +117,8 @@ def parse_model(name: str, text: str) -> Model:
         header = tomllib.loads(header_text)
         columns: dict[str, dict[str, str | bool]] = header["columns"]
         types = {column: str(told["type"]) for column, told in columns.items()}
-        arrow = _arrow_types(types)
+        derived: dict[str, dict[str, str]] = header.get("derived", {})
+        arrow = _arrow_types(types | {column: told["type"] for column, told in derived.items()})
         definition = TableDefinition(
             name=name,
             layer=2,
@@ -119,7 +136,12 @@ def parse_model(name: str, text: str) -> Model:
                 for column, told in columns.items()
             ),
             checks=tuple(_check(told, set(columns)) for told in header.get("checks", ())),
+            derived=tuple(
+                Derived(column, arrow[column], told["sql"], told["description"])
+                for column, told in derived.items()
+            ),
         )
+        touched = str(header.get("touched", CREATED_HOUR))
         return Model(
             definition=definition,
             scope=Scope(header["scope"]),
@@ -127,6 +149,8 @@ def parse_model(name: str, text: str) -> Model:
             order=tuple(header.get("order", ())),
             types=types,
             sql=sql.strip(),
+            touched=touched,
+            hour=str(header.get("hour", touched)),
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError, duckdb.Error) as error:
         raise ValueError(f"The header of models/{name}.sql is wrong: {error}.") from error

@@ -8,7 +8,7 @@ making of the tables to `consolidate`, whose steps these are, so that memory is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,9 +20,19 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
-from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, hours_of, messages_of
+from bemtevi.warehouse.consolidate import (
+    FACT,
+    STAGING,
+    Consolidation,
+    Hours,
+    Made,
+    Plan,
+    hour_columns,
+    hours_of,
+    messages_of,
+)
 from bemtevi.warehouse.inspection import Inspection
-from bemtevi.warehouse.model import Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import SINCE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
 
 OBSERVATION = "observation"
@@ -68,7 +78,8 @@ class Rebuild(Consolidation):
                 if from_messages:
                     self._advance(made, files, last.raw_version, within, inspection)
                 elif within is not None:
-                    self._bring(made, hours_of(*within), inspection, again=period is not None)
+                    touched = dict.fromkeys(hour_columns(), hours_of(*within))
+                    self._bring(made, touched, inspection, again=period is not None)
                 crashpoint.reach("rebuild.step")
                 told(share)
             for model in wanted:
@@ -138,10 +149,16 @@ class Rebuild(Consolidation):
                 batch, size = [], 0
 
     def _from_tables(self, period: Period | None) -> Iterator[tuple[float, list[str], Period | None]]:
-        """The steps through the facts as they are, some days at a time."""
+        """The steps through the tables that are read, as they are, some days at a time, oldest first."""
         if period is None:
-            facts = MaintainedTable.of(self._lake, _model(FACT).definition)
-            days = {file.day for file in facts.data_files(self._from.get(FACT)) if file.day}
+            days = {
+                file.day
+                for model in self._loaded
+                for file in MaintainedTable.of(self._lake, model.definition).data_files(
+                    self._from.get(model.name)
+                )
+                if file.day
+            }
             if not days:
                 return
             zone = ZoneInfo(self._lake.timezone)
@@ -159,23 +176,28 @@ class Rebuild(Consolidation):
                 yield (until - start) / (end - start), [], (first, until)
 
     def _make(
-        self, versions: dict[str, int], hours: Sequence[datetime], inspection: Inspection, *, again: bool
-    ) -> tuple[int, int]:
+        self, versions: dict[str, int], touched: Hours, inspection: Inspection, *, again: bool
+    ) -> dict[str, Plan]:
         for model in self._loaded:
-            table = self._lake.table(model.definition)
-            self._engine.load(model, table.files(self._from[model.name], self._within(hours)), hours)
-        return super()._make(versions, hours, inspection, again=again)
+            table, hours = self._lake.table(model.definition), touched[model.touched]
+            self._engine.load(model, table.files(self._from[model.name], self._within(model, hours)), hours)
+        return super()._make(versions, touched, inspection, again=again)
 
-    def _write_all(self, hours: Sequence[datetime], *, empty: bool) -> dict[str, int]:
-        versions = super()._write_all(hours, empty=empty)
+    def _define_beside(self, name: str, versions: Mapping[str, int], touched: Hours) -> None:
+        if name.startswith(SINCE_PREFIX) and table_of(name) in {model.name for model in self._loaded}:
+            # what is later comes with a later step
+            versions = {table: at for table, at in versions.items() if table != table_of(name)}
+        super()._define_beside(name, versions, touched)
+
+    def _write_all(self, plans: Mapping[str, Plan], versions: Mapping[str, int]) -> dict[str, int]:
+        written = super()._write_all(plans, versions)
         for model in self._loaded:
             self._engine.drop(model.name)
-        return versions
+        return written
 
-    def _write(self, model: Model, hours: Sequence[datetime], *, empty: bool) -> int:
+    def _write(self, model: Model, plan: Plan, version: int | None) -> int:
         if model.name not in self._anew:
-            del empty  # the hours of facts say nothing of other tables
-            return super()._write(model, hours, empty=False)
+            return super()._write(model, plan, version)
         self._anew.discard(model.name)
         return self._lake.table(model.definition).make_anew(self._engine.read(model.name))
 

@@ -131,7 +131,8 @@ def catalog(request: Request, answers: Answers) -> Response:
         described = {
             model.name: (
                 model.definition.grain,
-                {column.name: column.description for column in model.definition.columns},
+                {column.name: column.description for column in model.definition.columns}
+                | {column.name: column.description for column in model.definition.derived},
             )
             for model in load_models()
         }

@@ -6,6 +6,7 @@ Each function gives a `Question` whose docstring names the columns of the answer
 from __future__ import annotations
 
 from bemtevi.serve.ask.selection import Question, Selection
+from bemtevi.serve.questions import names
 
 
 def authors(selection: Selection, limit: int) -> Question:
@@ -18,10 +19,10 @@ def authors(selection: Selection, limit: int) -> Question:
           from ({selection.posts})
           group by network, author_id
         )
-        select counted.network, counted.author_id, dim_user.username, counted.posts, counted.reposts,
+        select counted.network, counted.author_id, author.username, counted.posts, counted.reposts,
           counted.followers
         from counted
-        left join dim_user using (network, author_id)
+        left join ({names("counted")}) as author using (network, author_id)
         order by counted.posts desc, counted.followers desc nulls last, counted.author_id
         limit $limit
         """,
@@ -144,9 +145,9 @@ def top_posts(selection: Selection, limit: int) -> Question:
           order by reposts_seen desc, coalesce(reposts, 0) desc, coalesce(likes, 0) desc, post_id
           limit $limit
         )
-        select candidate.* exclude (text), dim_user.username, candidate.text
+        select candidate.* exclude (text), author.username, candidate.text
         from candidate
-        left join dim_user using (network, author_id)
+        left join ({names("candidate")}) as author using (network, author_id)
         order by reposts_seen desc, coalesce(reposts, 0) desc, coalesce(likes, 0) desc, post_id
         """,
         limit=limit,

@@ -13,6 +13,7 @@ import msgspec
 
 from bemtevi.errors import UsageError
 from bemtevi.serve.ask.selection import Question, Selection
+from bemtevi.serve.questions import names
 
 MOST_WORDS = 8
 
@@ -42,9 +43,9 @@ def search(selection: Selection, words: str, limit: int, after: str | None, seed
           order by {order}
           limit $limit
         )
-        select found.* exclude (text), dim_user.username, found.text
+        select found.* exclude (text), author.username, found.text
         from found
-        left join dim_user using (network, author_id)
+        left join ({names("found")}) as author using (network, author_id)
         order by {order}
         """,
         limit=limit,

@@ -157,19 +157,27 @@ class DuckDBEngine:
         row = self._connection.execute(f"select count(*) from {name}").fetchone()
         return int(row[0]) if row else 0
 
-    def touched_hours(self) -> list[datetime]:
+    def touched_hours(self, column: str) -> list[datetime]:
         """See the contract."""
-        query = "select distinct created_hour from observation order by 1"
-        return list(self._connection.execute(query).to_arrow_table()["created_hour"].to_pylist())
+        return self._hours(f"select distinct {column} as hour from observation order by 1")
+
+    def _hours(self, query: str) -> list[datetime]:
+        return list(self._connection.execute(query).to_arrow_table()["hour"].to_pylist())
 
     def define_existing(self, model: Model, files: Sequence[str], hours: Sequence[datetime] | None) -> int:
         """See the contract."""
         with self._told():
-            where = "true" if hours is None else f"created_hour in ({_literals(hours)})"
+            where = "true" if hours is None else _in_hours(model.hour, hours)
             self._connection.execute(
                 f"create or replace temp view existing as {_rows(model, files)} where {where}"
             )
             return self._count("existing")
+
+    def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
+        """See the contract."""
+        self._connection.execute(
+            f"create or replace temp view existing_since as {_rows(model, files)} where {where}"
+        )
 
     def define_beside(
         self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime], where: str
@@ -177,7 +185,7 @@ class DuckDBEngine:
         """See the contract."""
         self._connection.execute(
             f"create or replace temp view {name} as {_rows(model, files)} "
-            f"where created_hour not in ({_literals(hours)}) and {where} "
+            f"where not ({_in_hours(model.hour, hours)}) and {where} "
             f"union all by name select * from {model.name}"
         )
 
@@ -186,7 +194,7 @@ class DuckDBEngine:
         with self._told():
             self._connection.execute(
                 f"create or replace temp table {model.name} as {_rows(model, files)} "
-                f"where created_hour in ({_literals(hours)})"
+                f"where {_in_hours(model.hour, hours)}"
             )
         return self._count(model.name)
 
@@ -195,6 +203,18 @@ class DuckDBEngine:
         with self._told():
             self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
         return self._count(model.name)
+
+    def keep_changed(self, model: Model) -> list[datetime]:
+        """See the contract."""
+        name, hour = model.name, model.hour
+        with self._told():
+            changed = self._hours(
+                f"select distinct {hour} as hour from ("
+                f"(select * from {name} except select * from existing_since) union all "
+                f"(select * from existing_since except select * from {name})) order by 1"
+            )
+            self._connection.execute(f"delete from {name} where not ({_in_hours(hour, changed)})")
+        return changed
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """See the contract."""
@@ -250,5 +270,5 @@ def _literal(hour: datetime) -> str:
     return f"timestamptz '{hour.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'"
 
 
-def _literals(hours: Sequence[datetime]) -> str:
-    return ", ".join(map(_literal, hours)) or "null"
+def _in_hours(column: str, hours: Sequence[datetime]) -> str:
+    return f"{column} in ({', '.join(map(_literal, hours))})" if hours else "false"

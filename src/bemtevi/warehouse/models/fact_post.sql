@@ -9,7 +9,6 @@ checks = [
   { kind = "not_null", severity = "warn", columns = ["text"] },
   { kind = "not_null", severity = "warn", columns = ["author_key"] },
   { kind = "accepted_values", severity = "fail", columns = ["type"], values = ["original", "reply", "quote", "repost"] },
-  { kind = "references", severity = "warn", columns = ["author_key"], table = "dim_user" },
   { kind = "volume", severity = "warn", lowest = 0.2, highest = 5.0, least = 50 },
   { kind = "freshness", severity = "warn", columns = ["last_received_at"], hours = 24.0 },
   { kind = "references", severity = "warn", columns = ["created_date"], table = "dim_date", key = ["date"] },

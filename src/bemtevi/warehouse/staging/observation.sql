@@ -69,7 +69,11 @@ select
   author.follower_count as author_follower_count,
   author.following_count as author_following_count,
   author.post_count as author_post_count,
-  authors,
+  -- a message also brings people who are only mentioned: they wrote nothing that we keep
+  list_transform(
+    list_filter(authors, lambda a: a.author_id = author_id or a.author_id = referenced_author_id),
+    lambda a: struct_insert(a, created_at_local := local_time(a.created_at))
+  ) as authors,
   list_filter(
     tags,
     lambda tag, position: tag.hashtag <> ''
@@ -79,6 +83,8 @@ select
   case when urls <> [] then urls end as urls,
   case when media <> [] then media end as media,
   observed_at,
+  make_timestamptz(epoch_us(observed_at) - epoch_us(observed_at) % 3600000000) as observed_hour,
+  local_time(make_timestamptz(epoch_us(observed_at) - epoch_us(observed_at) % 3600000000))::date as observed_date,
   received_at,
   path,
   session,
