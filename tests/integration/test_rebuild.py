@@ -142,7 +142,9 @@ def test_another_zone_is_the_same_as_if_it_had_always_been(lake: Lake, tmp_path:
     }
 
 
-@pytest.mark.parametrize("table", ["fact_post", "dim_user", "user_observation", "bridge_post_url", "agg_hashtag_day"])
+@pytest.mark.parametrize(
+    "table", ["fact_post", "dim_user", "user_observation", "bridge_post_url", "agg_hashtag_day"]
+)
 def test_one_table(table: str, lake: Lake) -> None:
     before = contents(lake)
     versions = last_run(lake)

@@ -6,7 +6,7 @@ import re
 
 import duckdb
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bemtevi.warehouse import hashtag
