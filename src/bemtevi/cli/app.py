@@ -35,7 +35,19 @@ DISK_ERRORS = (
 
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "rebuild", "run", "serve"),
-    *("hashtag", "top", "query", "gaps", "budget", "checks", "maintain", "doctor", "simulate"),
+    *(
+        "hashtag",
+        "top",
+        "watch",
+        "query",
+        "export",
+        "gaps",
+        "budget",
+        "checks",
+        "maintain",
+        "doctor",
+        "simulate",
+    ),
 )
 
 
@@ -227,6 +239,7 @@ def load_commands(arguments: list[str]) -> None:
             simulator,
             track,
             warehouse,
+            watch,
         )
 
 

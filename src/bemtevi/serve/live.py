@@ -14,13 +14,14 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import duckdb
 import msgspec
 import structlog
 
+from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.overlay import Step
 from bemtevi.serve.snapshot import Snapshot
 
@@ -147,16 +148,17 @@ def bring(ring: Ring, pseudonym: Callable[[str], str], snapshot: Snapshot, step:
     if not step.posts.num_rows:
         return
     try:
-        for kind, hashtags, full, public in _events(snapshot, step, pseudonym):
+        for kind, hashtags, full, public in events(snapshot, step, pseudonym):
             ring.add(kind, hashtags, full, public)
     except duckdb.Error as error:  # the next step counts the same minutes again
         log.warning("live.not_counted", error=str(error).splitlines()[0])
     ring.wake()
 
 
-def _events(
+def events(
     snapshot: Snapshot, step: Step, pseudonym: Callable[[str], str]
 ) -> Iterator[tuple[str, Collection[str], Any, Any]]:
+    """Kind, hashtags, data, and data without what only the token shows, of each event of a step."""
     posts = step.posts.select(
         [
             *("network", "post_id", "created_at", "last_received_at", "type", "language", "author_id"),
@@ -197,19 +199,27 @@ def _minutes(snapshot: Snapshot, step: Step, hashtags: list[str]) -> dict[str, l
     touched = {at.replace(second=0, microsecond=0) for at in times if at >= recent}
     if not touched or not hashtags:
         return {}
+    counts = minutes_of(snapshot.catalog, hashtags, min(touched), min(step.posts["created_date"].to_pylist()))
+    return {tag: [(at, posts) for at, posts in found if at in touched] for tag, found in counts.items()}
+
+
+def minutes_of(
+    catalog: Catalog, hashtags: Collection[str], since: datetime, first_date: date | None = None
+) -> dict[str, list[tuple[datetime, int]]]:
+    """The posts of each minute from `since`, by hashtag, in order of time.
+
+    `first_date`, in the lake's zone, is the first day of which something is read.
+    """
     found: dict[str, list[tuple[datetime, int]]] = {}
-    with snapshot.catalog.cursor() as cursor:
-        table = cursor.execute(
-            MINUTES,
-            {
-                "hashtags": hashtags,
-                "since": min(touched),
-                "first_date": min(step.posts["created_date"].to_pylist()),
-            },
-        ).to_arrow_table()
+    values = {
+        "hashtags": list(hashtags),
+        "since": since,
+        "first_date": first_date or (since - timedelta(days=1)).date(),
+    }
+    with catalog.cursor() as cursor:
+        table = cursor.execute(MINUTES, values).to_arrow_table()
     for row in table.to_pylist():
-        if (at := row["minute"].astimezone(UTC)) in touched:
-            found.setdefault(row["hashtag"], []).append((at, row["posts"]))
+        found.setdefault(row["hashtag"], []).append((row["minute"].astimezone(UTC), row["posts"]))
     return {tag: sorted(counts) for tag, counts in found.items()}
 
 
