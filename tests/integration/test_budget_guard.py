@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.integration.test_listen import eventually
 from tests.scripted import Reply, scripted
 from tests.support import new_lake, post, put
 
 from bemtevi.errors import NetworkError
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.sample import note_shares, shares
-from bemtevi.listen import x_usage
+from bemtevi.listen import meter, x_usage
 from bemtevi.listen.budget import Limits
 from bemtevi.listen.budget_guard import BudgetGuard
 from bemtevi.listen.dialects import EnvelopeReader
@@ -169,6 +171,25 @@ def test_it_slows_and_stops(tmp_path: Path) -> None:
     assert {100, 50} <= seen
     assert restarted == min(seen)
     assert 80_000 < acknowledged <= 100_000
+
+
+def test_it_begins_as_slow_as_it_ended_until_x_has_said_what_it_counts(tmp_path: Path) -> None:
+    life = Life(tmp_path, Clock(), limits(daily=100_000, slows=True))
+    meter.write_file(life.layout.read_posts, meter.Meter(), 5)
+    said = threading.Event()
+
+    def ask() -> Usage:
+        said.wait(20)
+        raise NetworkError("X is away.")
+
+    guard = BudgetGuard(
+        limits(daily=100_000, slows=True), life.lake, life.layout, "x", ask=ask, now=lambda: NOON
+    )
+    guard.begin()
+    guard.keep_asking()
+    assert guard.look(0).verdict.percent == guard.percent == 5
+    said.set()
+    eventually(lambda: guard.look(0).verdict.percent == 100)
 
 
 def test_shares_are_written_when_they_change(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.integration.test_gaps import arm
 from tests.integration.test_listen import Listening, eventually
-from tests.recovery.killing import Place
+from tests.recovery.killing import Place, wait_until
 
 from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
@@ -117,9 +117,9 @@ def deaf_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runnin
     with simulated() as server:
         place = place_at(folder, server.url)
         place.run("track", "#covid19")
-        place.run("listen", "--seconds", "1")
+        hear(place)
         time.sleep(DEAF_SECONDS)
-        place.run("listen", "--seconds", "1")
+        hear(place)
         lake = Lake.of(settings_for(folder, server.url))
         # X may have taken 20 s to have the rule; here it had it at once, and nobody wants to wait
         (not_yet,) = [gap for gap in read_gaps(lake) if gap.cause is Cause.NOT_YET]
@@ -128,6 +128,17 @@ def deaf_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Runnin
         write_gaps(lake, [replace(not_yet, ended_at=until, state=State.UNFILLABLE, updated_at=now)])
         time.sleep(DELAY)
         yield server, folder
+
+
+def hear(place: Place) -> None:
+    """Listen until something is heard, then Ctrl-C: how long a start takes is up to the machine."""
+    process = place.start("--verbose", "listen")
+    try:
+        wait_until(lambda: "journal.durable" in process.text() or not process.running, "it hears")
+        process.interrupt()
+        assert process.wait() == 0, process.text()
+    finally:
+        process.end()
 
 
 @pytest.fixture

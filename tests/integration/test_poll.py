@@ -206,11 +206,35 @@ def test_it_stops_reading_at_the_budget(tmp_path: Path) -> None:
         assert "the limit of 300 posts a day is reached" in said
 
 
+def test_run_polls_and_consolidates_what_came(tmp_path: Path) -> None:
+    with simulated() as server:
+        place = place_for(tmp_path, server.url)
+        process = place.start("run", "--path", "search", "--poll-every", "1s", "--every", "1s", "--no-serve")
+        try:
+            facts = tmp_path / "lake" / "layer2" / "fact_post"
+            wait_until(
+                lambda: (process.text().count("poll.round") > 2 and facts.exists()) or not process.running,
+                "it polls and consolidates",
+            )
+            process.interrupt()
+            assert process.wait() == 0, process.text()
+        finally:
+            process.end()
+        assert "Polled: " in process.text()
+        each_post_once(server, tmp_path)
+        (told,) = json.loads(
+            place.run("query", "select count(*) as posts from fact_post", "--format", "json")
+        )
+        assert told["posts"] > 20
+
+
 def test_wrong_flags_and_nothing_followed_are_one_sentence(tmp_path: Path) -> None:
     person = Person(tmp_path, {"BEMTEVI_X_BEARER_TOKEN": "any", "BEMTEVI_X_API_URL": "http://127.0.0.1:9"})
     assert "no path" in person.run("listen", "--path", "mail").sentence(2)
     assert "no interval" in person.run("listen", "--path", "search", "--every", "soon").sentence(2)
     assert "--path search" in person.run("listen", "--every", "1m").sentence(2)
+    assert "no path" in person.run("run", "--path", "mail").sentence(2)
+    assert "--path search" in person.run("run", "--poll-every", "1m").sentence(2)
     assert "Nothing is followed yet" in person.run("listen", "--path", "search").sentence(2)
     person.good("track", "#covid19 sample:10")
     assert "sample" in person.run("listen", "--path", "search").sentence(2)

@@ -48,33 +48,31 @@ MetricsPort = Annotated[
 ]
 
 
+WayToX = Annotated[str, typer.Option(help="The way to X: stream, or search for who has no stream.")]
+
+
 @app.command()
 def listen(
     context: typer.Context,
-    path: Annotated[
-        str, typer.Option(help="The way to X: stream, or search for who has no stream.")
-    ] = "stream",
+    path: WayToX = "stream",
     every: Annotated[str | None, typer.Option(help="With search, how often to ask. [1m]")] = None,
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
     metrics_port: MetricsPort = None,
 ) -> None:
     """Listen to what is followed, until Ctrl-C: every post goes to the journal, then to layer 1."""
-    if path not in PATHS:
-        raise UsageError(f"'{path}' is no path: choose --path {' or '.join(PATHS)}.")
-    if every is not None and path != "search":
-        raise UsageError("--every says how often search is asked: add --path search, or leave it out.")
-    pause = interval(every or "1m")
+    pause = asking_every(path, every, "--every")
     settings, lake = lake_of(context, metrics_port=metrics_port)
     with stop_on_signal(seconds) as stop, metrics_served(settings):
-        if path == "search":
-            poll_until(settings, lake, pause, stop)
-        else:
-            listen_until(settings, lake, stop)
+        collect_until(settings, lake, path, pause, stop)
 
 
 @app.command()
 def run(
     context: typer.Context,
+    path: WayToX = "stream",
+    poll_every: Annotated[
+        str | None, typer.Option(help="With --path search, how often to ask. [1m]", show_default=False)
+    ] = None,
     every: Annotated[str, typer.Option(help="How often to consolidate.")] = "60m",
     seconds: Annotated[float | None, typer.Option(help="Stop after so many seconds.", min=0)] = None,
     metrics_port: MetricsPort = None,
@@ -82,6 +80,7 @@ def run(
     port: Annotated[int, typer.Option(help="Port of the dashboard; 0 takes a free one.", min=0)] = 8642,
 ) -> None:
     """Listen, consolidate and show the dashboard in one process, until Ctrl-C."""
+    asking = asking_every(path, poll_every, "--poll-every")
     settings, lake = lake_of(context, metrics_port=metrics_port)
     pause = interval(every)
     with stop_on_signal(seconds) as stop, metrics_served(settings):
@@ -92,7 +91,7 @@ def run(
 
         with served_if_possible(settings, lake, port, wanted=serve):
             work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
-            listen_until(settings, lake, stop)
+            collect_until(settings, lake, path, asking, stop)
         work.finish(CUT_SHORT_SECONDS)
 
 
@@ -167,6 +166,23 @@ def sentence(report: Report) -> str:
     if report.skipped:
         parts.append(f"no JSON in {', '.join(report.skipped[:3])}{' …' if len(report.skipped) > 3 else ''}")
     return f"{name}: {', '.join(parts)}."
+
+
+def asking_every(path: str, every: str | None, flag: str) -> timedelta:
+    """How often search is asked on this path. Raises UsageError for a path or a flag that does not fit."""
+    if path not in PATHS:
+        raise UsageError(f"'{path}' is no path: choose --path {' or '.join(PATHS)}.")
+    if every is not None and path != "search":
+        raise UsageError(f"{flag} says how often search is asked: add --path search, or leave it out.")
+    return interval(every or "1m")
+
+
+def collect_until(settings: Settings, lake: Lake, path: str, every: timedelta, stop: threading.Event) -> None:
+    """Bring posts in by the stream or by search, until told to stop."""
+    if path == "search":
+        poll_until(settings, lake, every, stop)
+    else:
+        listen_until(settings, lake, stop)
 
 
 def listen_until(settings: Settings, lake: Lake, stop: threading.Event) -> None:

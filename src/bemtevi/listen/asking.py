@@ -44,6 +44,7 @@ class Search(Protocol):
 
     name: str
     missing_kinds: tuple[str, ...]
+    posts_a_page: int
 
     def origin(self, session: str, tags: tuple[str, ...]) -> Origin:
         """Where pages come from."""

@@ -47,8 +47,12 @@ class State:
     limits: Limits
 
 
+class HeldError(Exception):
+    """A budget forbids to read on at present."""
+
+
 class BudgetGuard:
-    """The budget of one network. `wrote`, `look` and `ask_now` may be called from any thread."""
+    """The budget of one network. `wrote`, `came`, `look` and `ask_now` may be called from any thread."""
 
     def __init__(
         self,
@@ -72,6 +76,8 @@ class BudgetGuard:
         self._meter = meter.Meter()
         self._reader = EnvelopeReader()
         self._usage = Usage()
+        self._awaits_count = False
+        """Whether X has still to say for the first time what it counts: until then nothing is read faster."""
         self._beyond: tuple[date, int, int] = (date.min, 0, 0)
         """When X was asked: how many it counts more than we do, of that day and its month."""
         self._written = 0
@@ -101,6 +107,7 @@ class BudgetGuard:
     def keep_asking(self) -> None:
         """Ask X from now on, in a thread that ends with the process."""
         if self._ask is not None:
+            self._awaits_count = True
             threading.Thread(target=self._keep_asking, name="usage", daemon=True).start()
 
     def wrote(self, segment: int, shaped: Shaped) -> None:
@@ -111,6 +118,13 @@ class BudgetGuard:
                 self._meter.add(day, ids[day])
             if segment not in self._left_before:
                 self._written += shaped.count.messages
+            self._keep()
+
+    def came(self, page: bytes) -> None:
+        """A page that fills a gap is durable, beside what the listener's own journal has."""
+        ids = meter.as_numbers(self._reader.read(page).posts)
+        with self._lock:
+            self._meter.add(self._now().date(), ids)
             self._keep()
 
     def look(self, acknowledged: int) -> State:
@@ -130,6 +144,8 @@ class BudgetGuard:
             allowances = budget.allowances(limits, today, month, now)
             stopped = self._spent_until is not None and now < self._spent_until
             verdict = budget.verdict(allowances, rate, self.percent, now, slows=limits.slows, stopped=stopped)
+            if self._awaits_count and verdict.percent > self.percent:
+                verdict = replace(verdict, percent=self.percent)
             self._tell(verdict, today, month)
             if verdict.percent != self.percent:  # seldom: a restart must not begin with all
                 self.percent = verdict.percent
@@ -204,8 +220,10 @@ class BudgetGuard:
             usage = self._ask()
         except BemteviError as error:
             log.info("budget.usage_unknown", network=self._network, error=str(error))
+            self._awaits_count = False
             return
         with self._lock:
+            self._awaits_count = False
             self._usage = usage
             day = self._now().date()
             today, month = self._counted(day, self._limits_now(), self._pending)

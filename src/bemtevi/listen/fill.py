@@ -17,8 +17,10 @@ from bemtevi import metrics
 from bemtevi.errors import BemteviError, ConflictError, CorruptionError, MissingCredentialError
 from bemtevi.lake.gap import GAP, Gap, State, new_gap, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen.asking import Ask, Asking, Desk, Search, new_asking
+from bemtevi.listen.budget_guard import HeldError
 from bemtevi.listen.ledger import TICK, utc_now
 from bemtevi.listen.x_search import Page, StoppedError
 from bemtevi.settings import Settings
@@ -170,13 +172,16 @@ class Filler:
         search: Search,
         *,
         may_read: Callable[[], bool] = lambda: True,
+        came: Callable[[bytes], None] = lambda _: None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
+        """`may_read` is asked before each page; `came` is given each, once it is durable."""
         self._settings = settings
         self._lake = lake
         self._network = network
         self._search = search
         self._may_read = may_read
+        self._came = came
         self._clock = clock
         self._delay = timedelta(seconds=settings.fill_delay_seconds)
 
@@ -189,7 +194,8 @@ class Filler:
     def run_once(self, shown: Callable[[Asking, Ask, Page], None] | None = None) -> list[Gap]:
         """Fill what can be filled now; the last rows of the gaps.
 
-        Raises as `Search.page`, StorageError, and ConflictError while another process searches.
+        Raises as `Search.page`, StorageError, HeldError when a budget is spent in between, and ConflictError
+        while another process searches. What came until then is kept; the next call goes on from there.
         """
         found: list[Gap] = []
         with Desk(self._settings, self._lake, self._network) as desk:
@@ -229,7 +235,7 @@ class Filler:
                     if not any(gap.state is State.ENDED for gap in waiting):
                         continue
                     version = -2  # look again until they are filled
-                if self._may_read() and self.waiting():
+                if self._may_read() and (self._left() or self.waiting()):
                     for gap in self.run_once():
                         log.info(
                             "gap.filled",
@@ -240,6 +246,8 @@ class Filler:
                         )
             except StoppedError:
                 return
+            except HeldError:
+                pause = RETRY_SECONDS
             except (CorruptionError, MissingCredentialError) as error:
                 log.error("filler.stopped", error=str(error))
                 return
@@ -252,6 +260,11 @@ class Filler:
             except Exception as error:  # noqa: BLE001  it is beside listening, and must not end it
                 log.error("filler.failed", error=str(error), kind=type(error).__name__)
                 return
+
+    def _left(self) -> bool:
+        """Whether a former process left pages in the journal: it was killed, or the lake was away."""
+        layout = JournalLayout(self._settings.journal, f"{self._network}-search")
+        return bool(layout.segments() or layout.open_segments())
 
     def _window(self, gaps: Sequence[Gap]) -> tuple[datetime, datetime]:
         """What is asked for, in whole seconds: all of the gaps, and nothing that is too young or too old."""
@@ -267,7 +280,16 @@ class Filler:
         self, desk: Desk, asking: Asking, shown: Callable[[Asking, Ask, Page], None] | None
     ) -> list[Gap]:
         """Bring what is asked for, and close its gaps."""
-        told = None if shown is None else lambda ask, page: shown(asking, ask, page)
+        if not self._may_read():
+            raise HeldError
+
+        def told(ask: Ask, page: Page) -> None:
+            self._came(page.body)
+            if shown is not None:
+                shown(asking, ask, page)
+            if not self._may_read():
+                raise HeldError
+
         desk.run(asking, self._search, told)
         ids = set(asking.gaps)
         gaps = [gap for gap in read_gaps(self._lake, states=[State.ENDED]) if gap.gap_id in ids]

@@ -89,6 +89,7 @@ class Listener:
                 network.name,
                 search,
                 may_read=lambda: all(guard() is None for guard in (self._budget_guard, *guards)),
+                came=(lambda _: None) if budget is None else budget.came,
             )
         self._failure: Exception | None = None
         metrics.watch_journal(network.name, lambda: map(layout.segment, layout.segments()), time.time)

@@ -29,7 +29,7 @@ from bemtevi.lake.local_ledger import known_gaps
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen import polled, x_answers
 from bemtevi.listen.asking import Ask, Asking, Desk, Search, new_asking
-from bemtevi.listen.budget_guard import BudgetGuard
+from bemtevi.listen.budget_guard import BudgetGuard, HeldError
 from bemtevi.listen.dialects.x_v2 import event_at
 from bemtevi.listen.fill import PAD, unfillable
 from bemtevi.listen.follow import none_taken
@@ -39,7 +39,7 @@ from bemtevi.listen.network import CAUSES, Refusal
 from bemtevi.listen.polled import Place
 from bemtevi.listen.supervisor import refusal
 from bemtevi.listen.x_client import XRefusalError
-from bemtevi.listen.x_search import NEWEST_SECONDS, POSTS_A_PAGE, Page, StoppedError
+from bemtevi.listen.x_search import NEWEST_SECONDS, Page, StoppedError
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()
@@ -54,10 +54,6 @@ LEDGER_SECONDS = 0.3
 PAGING = timedelta(hours=1)
 """The pages of one question may take so long."""
 PREFIX = "poll-"
-
-
-class HeldError(Exception):
-    """A budget forbids to read on at present."""
 
 
 class Poller:
@@ -286,7 +282,7 @@ class Poller:
         """Raise HeldError if the budget is spent. What is not in layer 1 yet counts as full pages."""
         acknowledged = self._desk.journal.acknowledged
         waiting = max(acknowledged - self._written, 0)
-        reason = self._budget.reason(acknowledged + waiting * (POSTS_A_PAGE - 1))
+        reason = self._budget.reason(acknowledged + waiting * (self._search.posts_a_page - 1))
         if reason is not None:
             raise HeldError(reason)
 

@@ -30,6 +30,7 @@ RECENT = timedelta(days=7)
 NEWEST_SECONDS = 30.0
 """Posts that are younger are not found yet."""
 POSTS_A_PAGE = 100
+ARCHIVE_POSTS_A_PAGE = 500
 RECENT_LENGTH = 512
 ARCHIVE_LENGTH = 1024
 ARCHIVE_SECONDS = 1.05
@@ -37,6 +38,8 @@ ARCHIVE_SECONDS = 1.05
 TRIES = 5
 RETRY_SECONDS = 5.0
 LONGEST_WAIT = 16 * 60.0
+STOP_LOOK_SECONDS = 0.1
+"""How often who waits for an answer looks whether to stop."""
 
 MISSING_KINDS: tuple[str, ...] = (
     "reposts",
@@ -85,6 +88,7 @@ class XSearch:
         self._asked_at = 0.0
         self.archive = archive
         self.name = "archive search" if archive else "search"
+        self.posts_a_page = ARCHIVE_POSTS_A_PAGE if archive else POSTS_A_PAGE
 
     def origin(self, session: str, tags: tuple[str, ...]) -> Origin:
         """Where pages come from."""
@@ -116,7 +120,11 @@ class XSearch:
 
         Raises MissingCredentialError, NetworkError (also when X lets us read no more) or StoppedError.
         """
-        asked: dict[str, str | int] = {"query": query, "max_results": POSTS_A_PAGE, "end_time": _time(end)}
+        asked: dict[str, str | int] = {
+            "query": query,
+            "max_results": self.posts_a_page,
+            "end_time": _time(end),
+        }
         asked |= {"since_id": since_id} if since_id else {"start_time": _time(start)}
         asked |= {name.replace("_", "."): value for name, value in FIELDS.items()}
         if next_token:
@@ -151,8 +159,7 @@ class XSearch:
         while True:
             self._wait_for_room(path)
             try:
-                with XClient(self._token, self._api_url) as client:
-                    answer = client.get(path, **asked)
+                answer = self._get(path, asked)
             except XRefusalError as error:
                 self._limits[path] = error.limit
                 tries += 1
@@ -169,6 +176,28 @@ class XSearch:
             else:
                 self._limits[path] = answer.limit
                 return answer
+
+    def _get(self, path: str, asked: dict[str, str | int]) -> Answer:
+        """One call. Who is told to stop does not wait for its answer: the thread ends with it, or with us."""
+        came: list[Answer | Exception] = []
+
+        def call() -> None:
+            try:
+                with XClient(self._token, self._api_url) as client:
+                    came.append(client.get(path, **asked))
+            except Exception as error:  # noqa: BLE001  raised again where it is waited for
+                came.append(error)
+
+        calling = threading.Thread(target=call, name="search", daemon=True)
+        calling.start()
+        while calling.is_alive():
+            calling.join(STOP_LOOK_SECONDS)
+            if self._stop.is_set():
+                raise StoppedError
+        (answer,) = came
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def _wait_for_room(self, path: str) -> None:
         """Wait until X lets us ask."""
