@@ -57,9 +57,9 @@ def query(
 ) -> None:
     """Ask in SQL.
 
-    Tables: fact_post, bridge_post_hashtag, dim_user, user_observation, dim_hashtag, dim_date,
-    agg_hashtag_hour, run, raw, quarantine, track, gap; and by the names of the case: fact_tweet,
-    dim_user_current.
+    Tables: fact_post, bridge_post_hashtag, dim_user, user_observation, dim_hashtag, dim_date, dim_hour,
+    dim_language, dim_network, agg_hashtag_hour, run, raw, quarantine, track, gap; and by the names of the
+    case: fact_tweet, dim_user_current.
     """
     settings, lake = lake_of(context)
     form = _form(form, output)

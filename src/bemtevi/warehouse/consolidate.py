@@ -62,6 +62,8 @@ class Plan:
     hours: Sequence[datetime]
     before: int
     after: int
+    changed: bool = True
+    """Whether anything is other than it was; if not, nothing is written."""
 
 
 class Consolidation:
@@ -220,13 +222,22 @@ class Consolidation:
                 self._define_beside(name, versions, touched)
             made = engine.make(model)
             inspection.look_at_table(model)
+            changed = True
             if model.scope is Scope.SINCE:
                 hours = engine.keep_changed(model)
-            plans[model.name] = Plan(hours, existing, made)
+                changed = bool(hours)
+            elif model.scope is Scope.WHOLE and existing == made:
+                changed = self._differs(model)
+            plans[model.name] = Plan(hours, existing, made, changed)
         inspection.look_across(self._models)
         for model in self._models:
             inspection.look_back(model, versions.get(model.name), plans[model.name].hours)
         return plans
+
+    def _differs(self, model: Model) -> bool:
+        """Whether a table just made is other than `existing`."""
+        query = f"select 1 from (select * from {model.name} except select * from existing) as new limit 1"
+        return bool(self._engine.ask(query))
 
     def _define_beside(self, name: str, versions: Mapping[str, int], touched: Hours) -> None:
         """Give the engine an input that is more of a table than what the run touches."""
@@ -256,7 +267,7 @@ class Consolidation:
     def _write(self, model: Model, plan: Plan, version: int | None) -> int:
         """Commit a table just made; its new version, or the one before if nothing changed."""
         table = self._lake.table(model.definition)
-        if model.scope is Scope.SINCE and not plan.hours and version is not None:
+        if not plan.changed and version is not None:
             return version
         rows = self._engine.read(model.name)
         if model.scope is Scope.WHOLE:

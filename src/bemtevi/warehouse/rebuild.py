@@ -160,6 +160,9 @@ class Rebuild(Consolidation):
                 if file.day
             }
             if not days:
+                if not self._loaded:  # made of nothing
+                    start = datetime.combine(date.min, time(), UTC)
+                    yield 1.0, [], (start, start + timedelta(hours=1))
                 return
             zone = ZoneInfo(self._lake.timezone)
             period = (

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse import hashtag
+from bemtevi.warehouse import hashtag, holiday
 from bemtevi.warehouse.engine import Staged
 from bemtevi.warehouse.model import Model, staging_files
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -80,6 +80,7 @@ class DuckDBEngine:
             [list(self._rule_hashtags), [list(tags) for tags in self._rule_hashtags.values()]],
         )
         hashtag.register(self._connection)
+        holiday.register(self._connection, self._timezone)
         self._script(self._staging["functions"])
         return self
 

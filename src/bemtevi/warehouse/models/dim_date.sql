@@ -16,6 +16,8 @@ iso_year = { type = "INTEGER", description = "Year of the ISO week." }
 iso_week = { type = "INTEGER", description = "ISO week, 1 to 53." }
 weekday = { type = "INTEGER", description = "Day of the week, Monday 1 to Sunday 7." }
 is_weekend = { type = "BOOLEAN", description = "Saturday or Sunday." }
+is_holiday = { type = "BOOLEAN", description = "Whether all of the country of the lake's zone has a public holiday." }
+holiday = { type = "VARCHAR", description = "Its name, in the country's language; null if there is none." }
 */
 
 -- Whole years, from the first year with a post to the last.
@@ -46,5 +48,7 @@ select
   extract(isoyear from date) as iso_year,
   extract(week from date) as iso_week,
   extract(isodow from date) as weekday,
-  extract(isodow from date) >= 6 as is_weekend
+  extract(isodow from date) >= 6 as is_weekend,
+  holiday_name(date) is not null as is_holiday,
+  holiday_name(date) as holiday
 from days

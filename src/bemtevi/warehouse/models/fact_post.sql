@@ -12,6 +12,8 @@ checks = [
   { kind = "volume", severity = "warn", lowest = 0.2, highest = 5.0, least = 50 },
   { kind = "freshness", severity = "warn", columns = ["last_received_at"], hours = 24.0 },
   { kind = "references", severity = "warn", columns = ["created_date"], table = "dim_date", key = ["date"] },
+  { kind = "references", severity = "warn", columns = ["language"], table = "dim_language" },
+  { kind = "references", severity = "warn", columns = ["network"], table = "dim_network" },
 ]
 
 [columns]
