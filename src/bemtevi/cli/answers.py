@@ -19,6 +19,8 @@ from bemtevi.cli.times import moment
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.serve import coverage, questions, terminal
+from bemtevi.serve.ask import counts
+from bemtevi.serve.ask.selection import Selection
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.export import FORMATS, write_file
 from bemtevi.serve.questions import HashtagAnswer, Period
@@ -101,7 +103,11 @@ def hashtag(
         tag = questions.find_hashtag(catalog, name)
         period = _period(catalog, tag, settings, since, until)
         answer = questions.about_hashtag(catalog, tag, period, limit)
-    complete = coverage.hashtag_completeness(lake, tag, period.since, period.until, datetime.now(UTC))
+        complete = coverage.hashtag_completeness(lake, tag, period.since, period.until, datetime.now(UTC))
+        if complete is not None and complete.sampled:
+            asked = counts.estimated(Selection(period, settings.zone, tag), complete.sampled)
+            (estimate,) = catalog.query(asked.sql, asked.values)["posts"].to_pylist()
+            answer.summary["estimated_posts"] = estimate
     if as_json:
         plain = {
             **answer.plain(),
@@ -128,6 +134,9 @@ def show_hashtag(
         return
     number = terminal.number
     console.print(f"{number(summary['posts'])} posts collected, by {number(summary['authors'])} authors")
+    if "estimated_posts" in summary:
+        estimate = number(summary["estimated_posts"])
+        console.print(f"An estimated {estimate} posts in all: those of a sampled time stand for more")
     console.print(
         f"{number(summary['originals'])} originals, {number(summary['replies'])} replies, "
         f"{number(summary['quotes'])} quotes, {number(summary['reposts'])} reposts\n"

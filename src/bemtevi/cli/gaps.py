@@ -18,6 +18,7 @@ from bemtevi.lake.coverage import Completeness, completeness
 from bemtevi.lake.gap import Gap, State
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.local_ledger import known_gaps
+from bemtevi.lake.sample import read_shares
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen.fill import Filler
 from bemtevi.listen.x_search import StoppedError
@@ -52,7 +53,7 @@ def gaps(
     if not rules:
         raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
     start = min(rule.added_at for rule in rules) if since is None else moment(since, settings.zone, now)
-    answer = completeness(rules, known_gaps(lake, now, since=start), start, now)
+    answer = completeness(rules, known_gaps(lake, now, since=start), start, now, read_shares(lake))
     if as_json:
         told_as = {**coverage.plain(answer), "since": start, "until": now}
         told_as["gaps"] = [_plain(gap, rules) for gap in answer.gaps]

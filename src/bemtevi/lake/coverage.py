@@ -8,11 +8,13 @@ hashtag, and to `gap` what a gap is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 
 from bemtevi.lake.gap import Gap, State
+from bemtevi.lake.sample import Share
+from bemtevi.lake.sampling import Sampled, sampled
 from bemtevi.lake.track import TrackedRule
 
 FILLED = frozenset({State.FILLED, State.PARTLY_FILLED})
@@ -39,6 +41,8 @@ class Completeness:
     """Posts that the network counted in the filled gaps; None if it was not asked."""
     stored: int | None
     """Posts that were brought for those gaps."""
+    sampled: tuple[Sampled, ...] = ()
+    """When only a share of the matches was asked for. Not where a gap was filled: search brings all."""
 
     @property
     def share(self) -> float | None:
@@ -49,7 +53,11 @@ class Completeness:
 
 
 def completeness(
-    rules: Sequence[TrackedRule], gaps: Iterable[Gap], start: datetime, end: datetime
+    rules: Sequence[TrackedRule],
+    gaps: Iterable[Gap],
+    start: datetime,
+    end: datetime,
+    shares: Iterable[Share] = (),
 ) -> Completeness:
     """The completeness of [start, end) for what some rules of one network asked for.
 
@@ -82,6 +90,11 @@ def completeness(
         gaps=concerned,
         expected=sum(gap.expected_posts or 0 for gap in checked) if checked else None,
         stored=sum(gap.filled_posts or 0 for gap in checked) if checked else None,
+        sampled=tuple(
+            replace(part, start=low, end=high)
+            for part in sampled(rules, shares, start, end)
+            for low, high in without(common([(part.start, part.end)], followed), union([*filled, *missing]))
+        ),
     )
 
 

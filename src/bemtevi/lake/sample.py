@@ -1,6 +1,6 @@
 """Layer 1: `sample`, which share of its matches each rule asked for, and since when.
 
-Owns the definition, the writing of changes and the reading of what holds. Without a row a rule asks for all.
+Owns the definition, the writing of changes and the reading of them. Without a row a rule asks for all.
 A post that was matched by a rule with `percent` stands for 100 / percent posts; one that several rules
 matched for the largest of their percents (X does not say whether their draws are independent).
 """
@@ -8,6 +8,7 @@ matched for the largest of their percents (X does not say whether their draws ar
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,28 @@ SAMPLE = TableDefinition(
 )
 
 
-def shares(lake: Lake, network: str) -> dict[str, int]:
-    """The percent of each rule that has one, by tag, as last written."""
+@dataclass(frozen=True)
+class Share:
+    """From `since` on a rule asks for this percent of its matches."""
+
+    network: str
+    tag: str
+    since: datetime
+    percent: int
+
+
+def read_shares(lake: Lake) -> list[Share]:
+    """Every change of a share, oldest first."""
     table = lake.table(SAMPLE)
     if not table.exists():
-        return {}
-    rows = [row for row in table.read().to_pylist() if row["network"] == network]
-    return {row["tag"]: row["percent"] for row in sorted(rows, key=lambda row: row["since"])}
+        return []
+    rows = table.read().select(["network", "tag", "since", "percent"]).to_pylist()
+    return sorted((Share(**row) for row in rows), key=lambda share: share.since)
+
+
+def shares(lake: Lake, network: str) -> dict[str, int]:
+    """The percent of each rule that has one, by tag, as last written."""
+    return {share.tag: share.percent for share in read_shares(lake) if share.network == network}
 
 
 def note_shares(

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from bemtevi.lake.coverage import Completeness, completeness
+from bemtevi.lake.coverage import Completeness, completeness, seconds, union
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.local_ledger import known_gaps
+from bemtevi.lake.sample import read_shares
+from bemtevi.lake.sampling import Sampled
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.warehouse.hashtag import extract, fold
 
@@ -41,11 +43,13 @@ def hashtag_completeness(
     if not rules:
         return None
     until = min(until, now)
-    return completeness(rules, known_gaps(lake, now, since=since, until=until), since, until)
+    gaps = known_gaps(lake, now, since=since, until=until)
+    return completeness(rules, gaps, since, until, read_shares(lake))
 
 
 def plain(answer: Completeness) -> dict[str, Any]:
-    """For a program: seconds, the share (0 to 1), the number of gaps, posts expected and stored in them."""
+    """For a program: seconds, the share (0 to 1), the number of gaps, posts expected and stored in them, and
+    the times in which only a share of the matches was asked for."""
     return {
         "tracked_seconds": answer.tracked_seconds,
         "listened_seconds": answer.listened_seconds,
@@ -55,6 +59,18 @@ def plain(answer: Completeness) -> dict[str, Any]:
         "gaps": len(answer.gaps),
         "expected": answer.expected,
         "stored": answer.stored,
+        "sampled": [plain_sampled(part) for part in answer.sampled],
+    }
+
+
+def plain_sampled(part: Sampled) -> dict[str, Any]:
+    """A sampled time for a program."""
+    return {
+        "network": part.network,
+        "from": part.start,
+        "to": part.end,
+        "least_percent": part.least,
+        "most_percent": part.most,
     }
 
 
@@ -78,4 +94,9 @@ def sentence(answer: Completeness | None) -> str:
         parts.append(f"filled {answer.filled_seconds / answer.tracked_seconds:.1%}")
     if answer.missing_seconds:
         parts.append(f"missing {length(answer.missing_seconds)}")
+    if answer.sampled:
+        low, high = min(part.least for part in answer.sampled), max(part.most for part in answer.sampled)
+        percents = f"{low} %" if low == high else f"{low} to {high} %"
+        span = seconds(union((part.start, part.end) for part in answer.sampled))
+        parts.append(f"only {percents} of the posts asked for during {length(span)}")
     return ", ".join(parts)

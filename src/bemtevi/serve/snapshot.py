@@ -1,8 +1,8 @@
 """The snapshot that a server answers from: the tables of a run, and the newer minutes laid over them.
 
-Owns which run's tables are current, who still uses older ones, and what is known beside the tables: rules and
-gaps. The tables of a newer run are opened beside the old ones, so no query waits for it and none sees two
-runs. Leaves the views to `catalog` and the newer minutes to `overlay`.
+Owns which run's tables are current, who still uses older ones, and what is known beside the tables: rules,
+gaps and shares. The tables of a newer run are opened beside the old ones, so no query waits for it and none
+sees two runs. Leaves the views to `catalog` and the newer minutes to `overlay`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from bemtevi.errors import BemteviError
 from bemtevi.lake.gap import GAP, Gap
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.local_ledger import known_gaps
+from bemtevi.lake.sample import SAMPLE, Share, read_shares
 from bemtevi.lake.track import TRACK, TrackedRule, read_rules
 from bemtevi.serve.arrivals import Arrivals, Tail
 from bemtevi.serve.catalog import Catalog, Tables, tables_of
@@ -38,6 +39,8 @@ LEDGER_SECONDS = 2.0
 MOST_WAITING_BYTES = 192 * 1024 * 1024
 """Files of layer 1 that no run has read; with more, the newer minutes wait for consolidation."""
 ENGINE_MEMORY = "384MB"
+WATCHED = (RUN, TRACK, GAP, SAMPLE)
+"""The tables whose new versions are taken up."""
 
 
 @dataclass
@@ -50,8 +53,9 @@ class Snapshot:
     overlay: Overlay | None
     rules: list[TrackedRule]
     gaps: list[Gap]
+    shares: list[Share]
     told: int = 0
-    """Counts the changes of rules and gaps."""
+    """Counts the changes of rules, gaps and shares."""
     users: int = field(default=0)
     replaced: bool = field(default=False)
 
@@ -61,7 +65,7 @@ class Snapshot:
         return self.version_of(0 if self.overlay is None else self.overlay.number, self.told)
 
     def version_of(self, number: int, told: int) -> str:
-        """The version with so many steps laid over, and so many changes of rules and gaps."""
+        """The version with so many steps laid over, and so many changes of rules, gaps and shares."""
         return f"{self.base}-{told}-{number}"
 
     def close(self) -> None:
@@ -96,7 +100,7 @@ class Snapshots:
         self._refreshing = threading.Lock()
         self._current: Snapshot | None = None
         self._engine: Engine | None = None
-        self._versions = {definition.name: -1 for definition in (RUN, TRACK, GAP)}
+        self._versions = {definition.name: -1 for definition in WATCHED}
         self._ledger_at = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -145,7 +149,7 @@ class Snapshots:
             return self._refresh()
 
     def _refresh(self) -> bool:
-        run, track, gap = (self._moved(name) for name in (RUN.name, TRACK.name, GAP.name))
+        run, track, gap, sample = (self._moved(definition.name) for definition in WATCHED)
         if self._engine is None or track:
             self._open_engine()
         current = self._current
@@ -153,12 +157,12 @@ class Snapshots:
             self._open()
             return True
         due = time.monotonic() - self._ledger_at >= LEDGER_SECONDS
-        told = (track or gap or due) and self._tell(current, track=track)
+        told = (track or gap or sample or due) and self._tell(current, track=track, sample=sample)
         return self._step(current) or told
 
     def _moved(self, name: str) -> bool:
         """Whether a table has a newer version than when this was last asked."""
-        definition = next(one for one in (RUN, TRACK, GAP) if one.name == name)
+        definition = next(one for one in WATCHED if one.name == name)
         known = self._versions[name]
         self._versions[name] = self.lake.table(definition).newer(known)
         return self._versions[name] != known
@@ -183,7 +187,8 @@ class Snapshots:
             overlay,
             read_rules(self.lake, removed=True),
             known_gaps(self.lake, datetime.now(UTC)),
-            self._versions[TRACK.name] + self._versions[GAP.name],
+            read_shares(self.lake),
+            sum(self._versions[definition.name] for definition in WATCHED if definition is not RUN),
         )
         steps = self._steps(fresh)
         with self._lock:
@@ -220,14 +225,15 @@ class Snapshots:
         for tell in self.brought:
             tell(snapshot, step)
 
-    def _tell(self, snapshot: Snapshot, *, track: bool) -> bool:
-        """Take up rules and gaps that changed; whether some did."""
+    def _tell(self, snapshot: Snapshot, *, track: bool, sample: bool) -> bool:
+        """Take up rules, gaps and shares that changed; whether some did."""
         self._ledger_at = time.monotonic()
         gaps = known_gaps(self.lake, datetime.now(UTC))
         rules = read_rules(self.lake, removed=True) if track else snapshot.rules
-        if rules == snapshot.rules and _known(gaps) == _known(snapshot.gaps):
+        shares = read_shares(self.lake) if sample else snapshot.shares
+        if (rules, shares) == (snapshot.rules, snapshot.shares) and _known(gaps) == _known(snapshot.gaps):
             return False
-        snapshot.rules, snapshot.gaps = rules, gaps
+        snapshot.rules, snapshot.gaps, snapshot.shares = rules, gaps, shares
         snapshot.told += 1
         if snapshot.overlay is not None:
             for definition in (TRACK, GAP):

@@ -25,6 +25,7 @@ from starlette.responses import Response
 
 from bemtevi.errors import BemteviError
 from bemtevi.lake.gap import Gap
+from bemtevi.lake.sample import Share
 from bemtevi.lake.track import TrackedRule
 from bemtevi.serve.api.guard import Access, problem
 from bemtevi.serve.ask.coverage import Coverage, coverage, rules_of
@@ -67,6 +68,7 @@ class Work:
     """Of all that this work sees, from its beginning to its end."""
     rules: list[TrackedRule]
     gaps: list[Gap]
+    shares: list[Share]
     received_at: datetime | None
     """When the newest message came that is not consolidated yet."""
     asked: list[Question] = field(default_factory=list)
@@ -89,7 +91,7 @@ class Work:
 
     def heard(self, hashtag: str | None, network: str | None, period: Period) -> Coverage:
         """What was heard in a period by the rules that ask for a hashtag; by all, without one."""
-        return coverage(rules_of(self.rules, hashtag, network), self.gaps, period, self.now)
+        return coverage(rules_of(self.rules, hashtag, network), self.gaps, period, self.now, self.shares)
 
     def known(self, hashtag: str | None) -> Period | None:
         """From the first collected post, with the hashtag or of all, to the last."""
@@ -172,6 +174,7 @@ class Answering:
                     # what is laid over meanwhile is not seen: all questions of one answer agree
                     cursor.execute("begin")
                     rules, gaps, told = snapshot.rules, snapshot.gaps, snapshot.told
+                    shares = snapshot.shares
                     (number,) = cursor.execute("select number from made.moment").fetchone() or (0,)
                     yield Work(
                         snapshot,
@@ -182,6 +185,7 @@ class Answering:
                         snapshot.version_of(number, told),
                         rules,
                         gaps,
+                        shares,
                         snapshot.overlay.received_at if snapshot.overlay is not None else None,
                     )
                 finally:

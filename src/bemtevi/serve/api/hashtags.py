@@ -40,6 +40,10 @@ def _summary(work: Work, selection: Selection) -> dict[str, Any]:
     (before,) = work.rows(counts.summary(replace(selection, period=earlier)))
     known = work.known(selection.hashtag)
     shares = [_share(work, replace(selection, period=part), known) for part in (period, earlier)]
+    sampled = work.heard(selection.hashtag, selection.network, period).sampled
+    row["estimated_posts"] = (
+        work.rows(counts.estimated(selection, sampled))[0]["posts"] if sampled else row["posts"]
+    )
     row["audience"] = work.rows(lists.audience(selection))
     minute = Period(work.now - timedelta(minutes=5), work.now)
     recent = Selection(minute, selection.zone, selection.hashtag, selection.network)
@@ -107,7 +111,10 @@ for _name, _make in {
 def summary(
     request: Request, answers: Answers, tag: Hashtag, filters: Filters, form: Form = "json"
 ) -> Response:
-    """Posts, authors, types, audience by network, posts a minute now, and the period before."""
+    """Posts, authors, types, audience by network, posts a minute now, and the period before.
+
+    `estimated_posts` weighs the posts of times in which only a share was asked for.
+    """
     selection = filters.selection(tag)
     return answers.answer(request, lambda work: _summary(work, selection), selection=selection, form=form)
 

@@ -56,10 +56,11 @@ def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict
     ]
     for row in found:
         rules = rules_of(current, row["hashtag"], selection.network)
-        heard = coverage(rules, work.gaps, selection.period, work.now)
+        heard = coverage(rules, work.gaps, selection.period, work.now, work.shares)
         row["listened"] = heard.share(None, selection.period.since, work.now)
         row["tracked_share"] = heard.plain()["tracked_share"]
         row["missing"] = [list(part) for parts in heard.missing.values() for part in parts]
+        row["sampled"] = heard.plain()["sampled"]
         row["rules"] = [rule.value for rule in rules]
     found.sort(key=lambda row: (-row["posts"], row["hashtag"]))
     return _with_sparklines(work, selection, found) if sparkline else found

@@ -6,9 +6,11 @@ posts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 
 from bemtevi.errors import UsageError
+from bemtevi.lake.sampling import Sampled
 from bemtevi.serve.ask.selection import Question, Selection
 from bemtevi.serve.questions import GRANULARITIES, Period
 
@@ -85,6 +87,27 @@ def summary(selection: Selection) -> Question:
           min(created_at) as first_at, max(created_at) as last_at, max(last_received_at) as received_at
         from ({selection.posts})
         """)
+
+
+def estimated(selection: Selection, sampled: Sequence[Sampled]) -> Question:
+    """`posts`: as many as there would be at least, had all been asked for. One of a sampled time counts for
+    more."""
+    return selection.question(
+        f"""
+        with sampled as (
+          select unnest($networks) as network, cast(unnest($starts) as timestamptz) as start_at,
+            cast(unnest($ends) as timestamptz) as end_at, unnest($percents) as percent
+        )
+        select cast(round(coalesce(sum(100.0 / coalesce(sampled.percent, 100)), 0)) as bigint) as posts
+        from ({selection.posts}) as post
+        left join sampled on sampled.network = post.network
+          and post.created_at >= sampled.start_at and post.created_at < sampled.end_at
+        """,
+        networks=[part.network for part in sampled],
+        starts=[part.start for part in sampled],
+        ends=[part.end for part in sampled],
+        percents=[part.most for part in sampled],
+    )
 
 
 def newcomers(selection: Selection, granularity: str) -> Question:

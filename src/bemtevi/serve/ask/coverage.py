@@ -14,8 +14,10 @@ from zoneinfo import ZoneInfo
 
 from bemtevi.lake.coverage import FILLED, Interval, common, completeness, seconds, union, without
 from bemtevi.lake.gap import Gap
+from bemtevi.lake.sample import Share
+from bemtevi.lake.sampling import Sampled
 from bemtevi.lake.track import TrackedRule
-from bemtevi.serve.coverage import rules_about
+from bemtevi.serve.coverage import plain_sampled, rules_about
 from bemtevi.serve.questions import Period
 
 DEAF_BELOW = 0.001
@@ -33,6 +35,8 @@ class Coverage:
     followed: dict[str, list[Interval]]
     missing: dict[str, list[Interval]]
     gaps: tuple[Gap, ...]
+    sampled: tuple[Sampled, ...] = ()
+    """When only a share of the matches was asked for."""
 
     def share(self, network: str | None, start: datetime, end: datetime) -> float | None:
         """The share of an interval that was listened to or filled; None if nothing was followed then.
@@ -58,6 +62,7 @@ class Coverage:
             "missing_seconds": seconds(lost),
             "missing": lost,
             "gaps": [plain_gap(gap) for gap in self.gaps],
+            "sampled": [plain_sampled(part) for part in self.sampled],
         }
 
 
@@ -87,20 +92,28 @@ def rules_of(rules: Sequence[TrackedRule], hashtag: str | None, network: str | N
     return (rules_about(known, hashtag) if hashtag is not None else []) or known
 
 
-def coverage(rules: Sequence[TrackedRule], gaps: Iterable[Gap], period: Period, now: datetime) -> Coverage:
+def coverage(
+    rules: Sequence[TrackedRule],
+    gaps: Iterable[Gap],
+    period: Period,
+    now: datetime,
+    shares: Sequence[Share] = (),
+) -> Coverage:
     """What these rules heard in a period; what lies after `now` does not count."""
     end = max(min(period.until, now), period.since)
     gaps = list(gaps)
     followed: dict[str, list[Interval]] = {}
     missing: dict[str, list[Interval]] = {}
     concerned: list[Gap] = []
+    sampled: list[Sampled] = []
     for network in sorted({rule.network for rule in rules}):
         own = [rule for rule in rules if rule.network == network]
-        known = completeness(own, gaps, period.since, end)
+        known = completeness(own, gaps, period.since, end, shares)
         if known.followed:
             followed[network], missing[network] = [*known.followed], [*known.missing]
             concerned += known.gaps
-    return Coverage(period, followed, missing, tuple(concerned))
+            sampled += known.sampled
+    return Coverage(period, followed, missing, tuple(concerned), tuple(sampled))
 
 
 def steps(
