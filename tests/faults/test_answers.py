@@ -41,6 +41,21 @@ def test_a_second_connection_of_ours_is_freed(tmp_path: Path) -> None:
     assert made.gap_seconds < 20
 
 
+def test_a_connection_of_somebody_else_is_waited_for(tmp_path: Path) -> None:
+    with scene(tmp_path) as one:
+        one.fault("too-many-connections")
+        one.fault("close")
+        one.fired("too-many-connections")
+        one.hears()
+        made = one.finish()
+        refused = one.recorded().refused
+    assert [answer.why for answer in refused] == [
+        "TooManyConnections"
+    ]  # waited for, and not asked again at once
+    assert made.causes[Cause.TOO_MANY_CONNECTIONS] == 1
+    assert 5 <= made.gap_seconds < 20
+
+
 @pytest.mark.parametrize("fault", ["unauthorized", "forbidden", "forbidden:reason=official-client-forbidden"])
 def test_a_refusal_ends_it_with_a_clear_word(tmp_path: Path, fault: str) -> None:
     with scene(tmp_path) as one:
