@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 import requests
 from tests.integration.command import Person
@@ -120,6 +121,16 @@ def test_the_commands_of_the_readme_work_as_they_are_written(windows: Windows) -
         assert f"bemtevi {command}" in "".join(typed)
     for file in ("covid19.csv", "posts.parquet"):
         assert (windows.folder / file).stat().st_size > 1000
+
+
+def test_the_recipes_work_as_they_are_written(windows: Windows) -> None:
+    for number, (kind, text) in enumerate(blocks("docs/recipes.md", "sh", "python")):
+        if kind == "sh":
+            windows.type(text)
+        else:
+            (windows.folder / f"{number}.py").write_text(text, encoding="utf-8")
+            assert windows.type(f"python {number}.py").strip()
+    assert duckdb.connect(str(windows.folder / "copy.duckdb")).execute("select 1 from fact_post").fetchone()
 
 
 def test_both_readmes_show_the_same_commands() -> None:

@@ -231,6 +231,7 @@ def load_commands(arguments: list[str]) -> None:
             checks_of_tables,
             demonstrate,
             doctor,
+            export,
             gaps,
             maintain,
             rebuild,
