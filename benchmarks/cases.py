@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks import listening
 from benchmarks.data import TOPICS, archive, folder_bytes
+from benchmarks.history import consolidate_history
 from benchmarks.process import bemtevi, environment, measure
 from benchmarks.sizes import Figures, Sizes, figures_of, rows_of
 
@@ -87,6 +88,7 @@ CASES: dict[str, Callable[[Path, Sizes], Figures]] = {
     "listen-outage": listening.outage,
     "consolidate-100k": consolidate_100k,
     "consolidate": consolidate,
+    "consolidate-history": consolidate_history,
     "answers": answers,
 }
 

@@ -143,7 +143,8 @@ def test_another_zone_is_the_same_as_if_it_had_always_been(lake: Lake, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "table", ["fact_post", "dim_user", "user_observation", "bridge_post_url", "agg_hashtag_day"]
+    "table",
+    ["fact_post", "dim_user", "user_observation", "dim_hashtag", "bridge_post_url", "agg_hashtag_day"],
 )
 def test_one_table(table: str, lake: Lake) -> None:
     before = contents(lake)

@@ -24,10 +24,10 @@ FOLLOWING = [model for model in load_models() if kind_of(model) is not Kind.STOR
 
 
 def held(catalog: Catalog) -> dict[str, list[tuple[str, ...]]]:
-    """Every row of every table that follows, sorted; the commonest spelling alone waits for the next run."""
+    """Every row of every table that follows, sorted; the spellings alone wait for the next run."""
     found = {}
     for model in FOLLOWING:
-        waits = ("spelling",) if kind_of(model) is Kind.HASHTAGS else ()
+        waits = ("spelling", "spellings") if kind_of(model) is Kind.HASHTAGS else ()
         names = [f'"{name}"' for name in model.definition.schema.names if name not in waits]
         rows = catalog.query(f"select {', '.join(names)} from {model.name}").to_pylist()
         found[model.name] = sorted(tuple(str(value) for value in row.values()) for row in rows)

@@ -23,6 +23,7 @@ from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
     DAY_PREFIX,
+    FORMER_PREFIX,
     WHOLE_PREFIX,
     Model,
     Scope,
@@ -219,14 +220,17 @@ class Consolidation:
                 files = [] if version is None else table.files(version, where)
                 engine.define_existing_since(model, files, where)
             for name in model.inputs:
-                self._define_beside(name, versions, touched)
+                if name in model.needs and not engine.ask(model.needs[name]):
+                    self._define_beside(name, {}, touched)
+                else:
+                    self._define_beside(name, versions, touched)
             made = engine.make(model)
             inspection.look_at_table(model)
             changed = True
             if model.scope is Scope.SINCE:
                 hours = engine.keep_changed(model)
                 changed = bool(hours)
-            elif model.scope is Scope.WHOLE and existing == made:
+            elif model.scope is Scope.WHOLE and existing == made and not _counts_in(model):
                 changed = self._differs(model)
             plans[model.name] = Plan(hours, existing, made, changed)
         inspection.look_across(self._models)
@@ -246,6 +250,12 @@ class Consolidation:
             return
         model = next(model for model in load_models() if model.name == source)
         hours = touched[model.touched]
+        if name.startswith(FORMER_PREFIX):
+            version = versions.get(source)
+            where = self._within(model, hours)
+            files = [] if version is None else self._lake.table(model.definition).files(version, where)
+            self._engine.define_former(name, model, files, hours)
+            return
         if name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
@@ -312,6 +322,11 @@ class Consolidation:
         done = table.transaction(STAGING)
         if unreadable.num_rows and (done is None or done < raw_version):
             table.append(unreadable, (STAGING, raw_version))
+
+
+def _counts_in(model: Model) -> bool:
+    """Whether a table is what it was and what the run adds: then it is always other than before."""
+    return any(name.startswith(FORMER_PREFIX) for name in model.inputs)
 
 
 def hour_columns() -> set[str]:

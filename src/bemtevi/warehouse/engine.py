@@ -52,6 +52,10 @@ class Engine(Protocol):
         """
         ...
 
+    def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+        """Name a table's rows of some hours, as they were before the run, `name`."""
+        ...
+
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
         """Name those rows of the files that satisfy `where` (SQL over the table) `existing_since`."""
         ...

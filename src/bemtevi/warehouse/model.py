@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import graphlib
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -26,6 +26,8 @@ DAY_PREFIX = "day_"
 """An input `day_<table>` is that table as it will be, on the local dates that the run touches."""
 SINCE_PREFIX = "since_"
 """An input `since_<table>` is that table as it will be, from the first hour that the run touches on."""
+FORMER_PREFIX = "former_"
+"""An input `former_<table>` is that table as it was before the run, in the hours that the run touches."""
 CREATED_HOUR = "created_hour"
 
 
@@ -56,6 +58,9 @@ class Model:
     """The column of the observation that says which hours are touched: of writing, or of observing."""
     hour: str = CREATED_HOUR
     """The table's own column of such hours."""
+    needs: dict[str, str] = field(default_factory=dict)
+    """Inputs that are seldom needed: a query that answers with a row if this one is. Else it is what the run
+    touches."""
 
     @property
     def day(self) -> str:
@@ -103,7 +108,7 @@ def load_models() -> tuple[Model, ...]:
 
 def table_of(put: str) -> str:
     """The table that an input of a model is made of."""
-    for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX):
+    for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX, FORMER_PREFIX):
         put = put.removeprefix(prefix)
     return put
 
@@ -151,6 +156,7 @@ def parse_model(name: str, text: str) -> Model:
             sql=sql.strip(),
             touched=touched,
             hour=str(header.get("hour", touched)),
+            needs=dict(header.get("needs", {})),
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError, duckdb.Error) as error:
         raise ValueError(f"The header of models/{name}.sql is wrong: {error}.") from error

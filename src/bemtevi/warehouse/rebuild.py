@@ -32,7 +32,7 @@ from bemtevi.warehouse.consolidate import (
     messages_of,
 )
 from bemtevi.warehouse.inspection import Inspection
-from bemtevi.warehouse.model import SINCE_PREFIX, Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import FORMER_PREFIX, SINCE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
 
 OBSERVATION = "observation"
@@ -65,6 +65,8 @@ class Rebuild(Consolidation):
             started_at = self._clock()
             names = {model.name for model in wanted}
             self._anew = names if period is None else set()
+            # a table made anew has counted nothing of those that it reads and that are not
+            self._nothing_counted = period is None
             made = Made({name: at for name, at in self._from.items() if name not in self._anew})
             # a table that reads messages is made of layer 1; others of the tables that they read
             from_messages = any(OBSERVATION in model.inputs for model in wanted)
@@ -187,9 +189,12 @@ class Rebuild(Consolidation):
         return super()._make(versions, touched, inspection, again=again)
 
     def _define_beside(self, name: str, versions: Mapping[str, int], touched: Hours) -> None:
-        if name.startswith(SINCE_PREFIX) and table_of(name) in {model.name for model in self._loaded}:
+        loaded = {model.name for model in self._loaded}
+        if name.startswith(SINCE_PREFIX) and table_of(name) in loaded:
             # what is later comes with a later step
             versions = {table: at for table, at in versions.items() if table != table_of(name)}
+        if self._nothing_counted and name.startswith(FORMER_PREFIX) and table_of(name) in loaded:
+            versions = {}
         super()._define_beside(name, versions, touched)
 
     def _write_all(self, plans: Mapping[str, Plan], versions: Mapping[str, int]) -> dict[str, int]:

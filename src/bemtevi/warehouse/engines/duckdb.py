@@ -174,6 +174,13 @@ class DuckDBEngine:
             )
             return self._count("existing")
 
+    def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+        """See the contract."""
+        self._connection.execute(
+            f"create or replace temp view {name} as {_rows(model, files)} "
+            f"where {_in_hours(model.hour, hours)}"
+        )
+
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
         """See the contract."""
         self._connection.execute(
