@@ -86,6 +86,7 @@ CASES: dict[str, Callable[[Path, Sizes], Figures]] = {
     "listen-full": listening.full,
     "listen-250": listening.ceiling,
     "listen-outage": listening.outage,
+    "listen-outage-hour": listening.outage_hour,
     "consolidate-100k": consolidate_100k,
     "consolidate": consolidate,
     "consolidate-history": consolidate_history,

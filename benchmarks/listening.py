@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import threading
 import time
@@ -26,6 +27,12 @@ MATCHED = 0.743
 """Of the posts that the simulator invents, the part that the followed rules match."""
 WARM_SECONDS = 5.0
 OUTAGE_RATE = 5_000
+HOUR_POSTS = 900_000
+"""Of an hour at 250 posts a second."""
+HOUR_SEGMENTS = 3_600
+"""Sealed at most so many; a disk that is slow to sync makes fewer."""
+FEW_SEGMENTS = 25
+"""So few wait while the writer keeps up with segments of a twentieth of a second."""
 
 
 def steady(folder: Path, sizes: Sizes) -> Figures:
@@ -45,45 +52,70 @@ def ceiling(folder: Path, sizes: Sizes) -> Figures:
 
 def outage(folder: Path, sizes: Sizes) -> Figures:
     """The same at 5,000 posts a second, and for two thirds of the time the folder of the lake is away."""
+    return _outage(folder, sizes.seconds * 2, (sizes.seconds / 6, sizes.seconds * 5 / 6))
+
+
+def outage_hour(folder: Path, sizes: Sizes) -> Figures:
+    """An hour of X's ceiling waits in the journal: 900,000 posts in many segments, put there in 180 s."""
+    away = sizes.of(HOUR_POSTS) / OUTAGE_RATE
+    length = away / HOUR_SEGMENTS
+    return _outage(folder, away + 85, (5.0, 5.0 + away), segment_seconds=length, fsync_seconds=length / 2)
+
+
+def _outage(folder: Path, seconds: float, away: tuple[float, float], **settings: float) -> Figures:
+    """Listen so long; from and until when after its begin the folder of the lake is away."""
     lake = folder / "lake"
-    away, back = sizes.seconds / 6, sizes.seconds * 5 / 6
-    largest = drained = 0.0
+    largest = 0.0
+    waiting = 0
+    drained: float | None = None
+    returned_at = math.inf
     ended = threading.Event()
 
     def take_away() -> None:
-        nonlocal largest, drained
+        nonlocal largest, drained, waiting, returned_at
         journal = folder / "journal" / "x"
         while not list(journal.glob("*.segment")) and not list(lake.glob("layer1/raw")):
             time.sleep(0.05)  # it has begun
-        if ended.wait(away):
+        if ended.wait(away[0]):
             return
         lake.rename(folder / "away")
-        ended.wait(back - away)
-        largest = sum(path.stat().st_size for path in journal.glob("*.segment"))
+        ended.wait(away[1] - away[0])
+        segments = list(journal.glob("*.segment"))
+        waiting, largest = len(segments), sum(path.stat().st_size for path in segments)
+        returned_at = time.perf_counter()
         (folder / "away").rename(lake)
-        begun = time.monotonic()
-        while not ended.wait(0.1) and len(list(journal.glob("*.segment"))) > 1:
+        while not ended.wait(0.1) and len(list(journal.glob("*.segment"))) > FEW_SEGMENTS:
             pass
-        drained = time.monotonic() - begun
+        if not ended.is_set():
+            drained = time.perf_counter() - returned_at
 
     thread = threading.Thread(target=take_away, daemon=True)
     thread.start()
     try:
-        figures = _listen(folder, sizes.seconds * 2, OUTAGE_RATE)
+        figures, measured = _listened(folder, seconds, OUTAGE_RATE, **settings)
     finally:
         ended.set()
         thread.join()
+    during = [size for at, size in measured.memory if at <= returned_at]
+    after = [size for at, size in measured.memory if at > returned_at]
     return figures | {
-        "away_seconds": round(back - away, 1),
+        "away_seconds": round(away[1] - away[0], 1),
         "journal_bytes": round(largest),
-        "drained_after_seconds": round(drained, 1),
+        "journal_segments": waiting,
+        "drained_after_seconds": None if drained is None else round(drained, 1),
+        "peak_mb_until_it_returns": round(max(during, default=0)),
+        "peak_mb_from_then_on": round(max(after, default=0)),
     }
 
 
 def _listen(folder: Path, seconds: float, rate: float) -> Figures:
+    return _listened(folder, seconds, rate)[0]
+
+
+def _listened(folder: Path, seconds: float, rate: float, **settings: float) -> tuple[Figures, Measured]:
     lake = folder / "lake"
     with simulated_x(folder, rate) as url:
-        env = environment(lake, x_api_url=url, x_bearer_token="any")  # noqa: S106
+        env = environment(lake, x_api_url=url, x_bearer_token="any", **settings)  # noqa: S106
         measure(bemtevi("track", *(f"#{topic}" for topic in TOPICS)), env, folder)
         measured = measure(bemtevi("--log-json", "listen", "--seconds", f"{seconds:g}"), env, folder)
     begun, ended = _event(measured.said, "listener.connecting"), _event(measured.said, "listener.stopped")
@@ -91,7 +123,7 @@ def _listen(folder: Path, seconds: float, rate: float) -> Figures:
     raw = lake / "layer1" / "raw"
     posts = rows_of(raw)
     acknowledged = int(str(ended["acknowledged"]))
-    return {
+    figures: Figures = {
         **figures_of(posts, took, measured),
         "core_share": round(_core_share(measured), 4),
         "acknowledged": acknowledged,
@@ -99,6 +131,7 @@ def _listen(folder: Path, seconds: float, rate: float) -> Figures:
         "left_in_journal": acknowledged - posts,
         **freshness(raw),
     }
+    return figures, measured
 
 
 def freshness(raw: Path) -> Figures:

@@ -33,6 +33,8 @@ class Measured:
     said: str
     cpu: list[tuple[float, float]] = field(default_factory=list)
     """Seconds since the start, and processor seconds of the tree until then, about once a second."""
+    memory: list[tuple[float, float]] = field(default_factory=list)
+    """The clock `time.perf_counter`, and the most MB of the tree since the look before, once a second too."""
 
 
 def environment(lake: Path, **settings: object) -> dict[str, str]:
@@ -58,7 +60,7 @@ def measure(arguments: list[str], environment: dict[str, str], folder: Path) -> 
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(arguments)} ended with {process.returncode}: {text[-2000:]}")
     peak = max(usage.ru_maxrss * KIB_A_UNIT * 1024, tree.stop())
-    return Measured(seconds, peak / 1e6, usage.ru_utime + usage.ru_stime, text, tree.cpu)
+    return Measured(seconds, peak / 1e6, usage.ru_utime + usage.ru_stime, text, tree.cpu, tree.memory)
 
 
 def bemtevi(*arguments: str | Path) -> list[str]:
@@ -92,6 +94,8 @@ class _Tree:
         self._peak = 0
         self._began = time.perf_counter()
         self.cpu: list[tuple[float, float]] = []
+        self.memory: list[tuple[float, float]] = []
+        self._most = 0
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
         self._thread.start()
@@ -107,11 +111,14 @@ class _Tree:
             with contextlib.suppress(psutil.Error):
                 root = psutil.Process(self._pid)
                 processes = [root, *root.children(recursive=True)]
+                size = sum(process.memory_info().rss for process in processes)
+                self._peak, self._most = max(self._peak, size), max(self._most, size)
                 self._note(processes)
-                self._peak = max(self._peak, sum(process.memory_info().rss for process in processes))
 
     def _note(self, processes: list[psutil.Process]) -> None:
         at = time.perf_counter() - self._began
         if not self.cpu or at - self.cpu[-1][0] >= 1:
             times = [process.cpu_times() for process in processes]
             self.cpu.append((at, sum(one.user + one.system for one in times)))
+            self.memory.append((self._began + at, self._most / 1e6))
+            self._most = 0

@@ -16,7 +16,8 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.listen import segment
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Messages, Origin, Shaped, committed
-from bemtevi.listen.writer import Writer
+from bemtevi.listen.writer import Writer, rest_seconds
+from bemtevi.settings import Settings
 
 ORIGIN = Origin("x", "host", "stream", "s")
 
@@ -137,3 +138,13 @@ def test_who_counts_is_told_of_each_segment_once_and_only_of_what_is_there(
     assert told == []
     Writer(lake, journal, wrote).write_sealed()
     assert told == [(0, 2, ["0"], [None]), (1, 1, [None], [page.decode()])]
+
+
+@pytest.mark.parametrize("overhead", [0.001, 0.02, 0.05, 0.08])
+def test_a_segment_is_not_kept_waiting_by_the_rest_after_the_one_before(overhead: float) -> None:
+    assert overhead + rest_seconds(overhead) <= Settings.model_fields["segment_seconds"].default
+    assert rest_seconds(overhead) >= 9 * overhead
+
+
+def test_a_slow_log_gets_a_tenth_of_the_time_at_most() -> None:
+    assert rest_seconds(0.5) == 4.5

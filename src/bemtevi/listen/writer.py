@@ -37,7 +37,16 @@ SWITCH_SECONDS = 0.0005
 """How long Python lets one thread work while another waits. The reader takes small bites from the socket:
 with the usual 5 ms it would wait for the writer after each, and hear the network at a third of the speed."""
 REST_TIMES = 19
-"""Rest after a commit, as a multiple of what the log took: a twentieth of the time goes there at most."""
+"""Rest after a commit, as a multiple of what the log took: a twentieth of the time goes there,"""
+REST_SECONDS = 0.8
+"""but no longer than this, for the next segment is sealed after a second by default and would wait,"""
+LEAST_REST_TIMES = 9
+"""unless the log is so slow, as that of a far store, that more than a tenth of the time would go there."""
+
+
+def rest_seconds(overhead: float) -> float:
+    """How long to rest after a commit for which the log took `overhead` seconds."""
+    return max(min(REST_TIMES * overhead, REST_SECONDS), LEAST_REST_TIMES * overhead)
 
 
 @dataclass
@@ -150,7 +159,7 @@ class Writer:
             self._quarantine.commit(quarantine, (application, numbers[-1]))
         self._raw.commit(raw, (application, numbers[-1]))
         self._committed = numbers[-1]
-        self._rest_until = time.monotonic() + REST_TIMES * self._raw.overhead_seconds
+        self._rest_until = time.monotonic() + rest_seconds(self._raw.overhead_seconds)
         self._merging.added(raw)
         self.count.add(tally.count)
         log.debug(
