@@ -164,9 +164,16 @@ class Appender:
 class Addition:
     """Rows that will be one commit, in one file for each partition and hour."""
 
-    def __init__(self, table: Table, split_by: Sequence[str], encoder: Executor) -> None:
+    def __init__(
+        self,
+        table: Table,
+        split_by: Sequence[str],
+        encoder: Executor,
+        row_group_bytes: int | None = None,
+    ) -> None:
         self._table = table
         self._encoder = encoder
+        self._row_group_bytes = row_group_bytes
         self._split_by = tuple(split_by)
         self._files: dict[tuple[object, ...], ParquetFile] = {}
         self.rows = 0
@@ -190,7 +197,7 @@ class Addition:
 
     def copy(self, path: str, rows: int) -> None:
         """The rows of a file of the table, so many at a time."""
-        partition = _partition(path)
+        partition = partition_of(path)
         with self._table.told(), self._table.filesystem.open_input_file(path) as source:
             for batch in pq.ParquetFile(source).iter_batches(rows):
                 self.add(_whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema))
@@ -219,7 +226,7 @@ class Addition:
                 names = self._table.definition.partition_by
                 values = dict(zip(self._split_by, value, strict=True))
                 partition = {name: str(values[name]) for name in names}
-                file = ParquetFile(self._table, partition, self._encoder)
+                file = ParquetFile(self._table, partition, self._encoder, self._row_group_bytes)
                 self._files[value] = file
             file.write(rows)
 
@@ -230,7 +237,7 @@ def _single(column: pa.ChunkedArray) -> object:
     return ends["min"] if ends["min"] == ends["max"] else None
 
 
-def _partition(path: str) -> dict[str, str]:
+def partition_of(path: str) -> dict[str, str]:
     """The partition that a path names."""
     return dict(part.split("=", 1) for part in path.split("/")[:-1])
 

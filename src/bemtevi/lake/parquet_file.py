@@ -12,13 +12,14 @@ import json
 import time
 import uuid
 from concurrent.futures import Executor, Future
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction
 
+from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.durable import sync
 from bemtevi.lake.table import COMPRESSION_LEVEL, PAGE_BYTES, Table
 
@@ -29,8 +30,11 @@ ROW_GROUP_BYTES = 4 * 1024 * 1024
 class ParquetFile:
     """A file in a partition of a table. Rows come in order."""
 
-    def __init__(self, table: Table, partition: dict[str, str], encoder: Executor) -> None:
+    def __init__(
+        self, table: Table, partition: dict[str, str], encoder: Executor, row_group_bytes: int | None = None
+    ) -> None:
         self._encoder = encoder
+        self._row_group_bytes = row_group_bytes or ROW_GROUP_BYTES
         self._encoding: Future[None] | None = None
         self.partition = partition
         self._table = table
@@ -46,14 +50,15 @@ class ParquetFile:
         if table.is_local:
             (Path(table.uri) / folder).mkdir(parents=True, exist_ok=True)
         open_columns = [column.name for column in table.definition.columns if not column.private]
+        schema = pa.schema([table.definition.schema.field(name) for name in self._names])
         self._sink = table.filesystem.open_output_stream(self.path)
         self._writer = pq.ParquetWriter(
             self._sink,
-            pa.schema([table.definition.schema.field(name) for name in self._names]),
+            schema,
             compression="zstd",
             compression_level=COMPRESSION_LEVEL,
             data_page_size=PAGE_BYTES,
-            use_dictionary=open_columns,
+            use_dictionary=dictionary_columns(table.definition),
             write_statistics=open_columns,
             store_schema=False,
             metadata_collector=self._metadata,
@@ -63,7 +68,7 @@ class ParquetFile:
         """Take rows; they are encoded when there are enough of them."""
         self._waiting.append(rows.select(self._names))
         self._bytes += rows.nbytes
-        if self._bytes >= ROW_GROUP_BYTES:
+        if self._bytes >= self._row_group_bytes:
             self._encode(self._encoder)
 
     def close(self) -> None:
@@ -140,5 +145,28 @@ def statistics(metadata: pq.FileMetaData, names: list[str]) -> dict[str, object]
     }
 
 
+def dictionary_columns(definition: TableDefinition) -> list[str]:
+    """The columns whose values repeat, lists by their leaves, as the writer names them."""
+    names: list[str] = []
+    for column in definition.columns:
+        if pa.types.is_nested(column.type):
+            names += _leaves(column.name, column.type)
+        elif not column.private and not column.distinct:
+            names.append(column.name)
+    return names
+
+
+def _leaves(path: str, type_: pa.DataType) -> list[str]:
+    if isinstance(type_, pa.ListType):
+        return _leaves(f"{path}.list.element", type_.value_type)
+    if isinstance(type_, pa.StructType):
+        return [leaf for field in type_ for leaf in _leaves(f"{path}.{field.name}", field.type)]
+    return [path]
+
+
 def _json(value: object) -> object:
-    return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}" if isinstance(value, datetime) else value
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            return value.isoformat(timespec="microseconds")
+        return f"{value.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return value.isoformat() if isinstance(value, date) else value

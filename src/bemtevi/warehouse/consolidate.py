@@ -18,6 +18,7 @@ import pyarrow as pa
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.table import Table
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
@@ -31,6 +32,7 @@ from bemtevi.warehouse.model import (
     table_of,
 )
 from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
+from bemtevi.warehouse.writing import Writing
 
 FACT = "fact_post"
 
@@ -63,8 +65,6 @@ class Plan:
     hours: Sequence[datetime]
     before: int
     after: int
-    changed: bool = True
-    """Whether anything is other than it was; if not, nothing is written."""
 
 
 class Consolidation:
@@ -186,39 +186,55 @@ class Consolidation:
 
     def _bring(self, made: Made, touched: Hours, inspection: Inspection, *, again: bool) -> None:
         """Make the tables of some hours, check them and commit them."""
-        plans = self._make(made.versions, touched, inspection, again=again)
-        inspection.conclude()
-        made.versions |= self._write_all(plans, made.versions)
+        with Writing() as writing:
+            plans = self._make(made.versions, touched, inspection, writing, again=again)
+            inspection.conclude()
+            made.versions |= writing.commit()
+        for model in self._models:
+            self._engine.drop(model.name)
         if FACT in plans:
             made.posts_before += plans[FACT].before
             made.posts_after += plans[FACT].after
         made.hours += len(touched[CREATED_HOUR])
 
     def _make(
-        self, versions: dict[str, int], touched: Hours, inspection: Inspection, *, again: bool
+        self,
+        versions: Mapping[str, int],
+        touched: Hours,
+        inspection: Inspection,
+        writing: Writing,
+        *,
+        again: bool,
     ) -> dict[str, Plan]:
-        """Run every model; what is to be replaced. `again` forgets the posts of the hours."""
+        """Run every model and begin to write what it makes; what is replaced.
+
+        `again` forgets the posts of the hours.
+        """
         engine = self._engine
         plans = {}
         for model in self._models:
             table = self._lake.table(model.definition)
             version = versions.get(model.name)
             hours = touched[model.touched]
+            files: list[str] = []
             existing = 0
             if model.scope is Scope.HOURS:
                 files = [] if version is None else table.files(version, self._within(model, hours))
                 existing = engine.define_existing(model, files, hours)
                 if again and model.touched == CREATED_HOUR:
                     engine.define_existing(model, [], hours)
+                files = files if existing else []
             elif model.scope is Scope.WHOLE:
                 files = [] if version is None else table.snapshot(version).files
                 existing = engine.define_existing(model, files, None)
             elif model.scope is Scope.SINCE:
                 where = self._since(model, hours)
-                files = [] if version is None else table.snapshot(version).files
-                existing = engine.define_existing(model, files, None)
-                files = [] if version is None else table.files(version, where)
-                engine.define_existing_since(model, files, where)
+                whole = [] if version is None else table.snapshot(version).files
+                existing = engine.define_existing(model, whole, None)
+                later = [] if version is None else table.files(version, where)
+                engine.define_existing_since(model, later, where)
+            elif version is not None:
+                files = self._files_of_dates(model, table, version, hours)
             for name in model.inputs:
                 if name in model.needs and not engine.ask(model.needs[name]):
                     self._define_beside(name, {}, touched)
@@ -229,10 +245,14 @@ class Consolidation:
             changed = True
             if model.scope is Scope.SINCE:
                 hours = engine.keep_changed(model)
+                files = [] if version is None else table.files(version, self._within(model, hours))
                 changed = bool(hours)
             elif model.scope is Scope.WHOLE and existing == made and not _counts_in(model):
                 changed = self._differs(model)
-            plans[model.name] = Plan(hours, existing, made, changed)
+            # nothing changed, no version: but for the first, which makes the table
+            if changed or version is None:
+                writing.begin(table, files, self._rows(model, files, hours))
+            plans[model.name] = Plan(hours, existing, made)
         inspection.look_across(self._models)
         for model in self._models:
             inspection.look_back(model, versions.get(model.name), plans[model.name].hours)
@@ -266,27 +286,22 @@ class Consolidation:
         files = [] if version is None else self._lake.table(model.definition).files(version, where)
         self._engine.define_beside(name, model, files, hours, where)
 
-    def _write_all(self, plans: Mapping[str, Plan], versions: Mapping[str, int]) -> dict[str, int]:
-        """Commit every table just made; their new versions."""
-        written = {}
-        for model in self._models:
-            written[model.name] = self._write(model, plans[model.name], versions.get(model.name))
-            self._engine.drop(model.name)
-        return written
+    def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> pa.RecordBatchReader:
+        """What takes the place of some files of a table: what was just made, and their other hours."""
+        if model.scope in (Scope.WHOLE, Scope.DATES) or not replaced:
+            return self._engine.read(model.name)
+        name = f"kept_{model.name}"
+        self._engine.define_beside(name, model, replaced, hours, "true")
+        return self._engine.read(name)
 
-    def _write(self, model: Model, plan: Plan, version: int | None) -> int:
-        """Commit a table just made; its new version, or the one before if nothing changed."""
-        table = self._lake.table(model.definition)
-        if not plan.changed and version is not None:
-            return version
-        rows = self._engine.read(model.name)
-        if model.scope is Scope.WHOLE:
-            return table.replace("true", rows)
-        if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(model, plan.hours), rows)
-        if plan.before == 0 or not plan.hours:  # nothing goes
-            return table.append(rows)
-        return table.replace(self._within(model, plan.hours), rows)
+    def _files_of_dates(
+        self, model: Model, table: Table, version: int, hours: Sequence[datetime]
+    ) -> list[str]:
+        """The files of the dates of some hours, each of one date."""
+        ends = tuple(f"/{model.day}={date}/" for date in self._dates(model, hours))
+        files = table.files(version, self._on_dates(model, hours))
+        # to be removed whole: what the log could not tell apart must not be among them
+        return [file for file in files if any(end in file for end in ends)]
 
     def _within(self, model: Model, hours: Sequence[datetime]) -> str:
         """The rows of some hours, as SQL; their dates too, for those are the partitions."""

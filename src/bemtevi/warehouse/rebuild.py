@@ -34,6 +34,7 @@ from bemtevi.warehouse.consolidate import (
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import FORMER_PREFIX, SINCE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
+from bemtevi.warehouse.writing import Writing
 
 OBSERVATION = "observation"
 Period = tuple[datetime, datetime]
@@ -64,10 +65,9 @@ class Rebuild(Consolidation):
             number = last.number + 1
             started_at = self._clock()
             names = {model.name for model in wanted}
-            self._anew = names if period is None else set()
             # a table made anew has counted nothing of those that it reads and that are not
             self._nothing_counted = period is None
-            made = Made({name: at for name, at in self._from.items() if name not in self._anew})
+            made = Made(dict(self._from))
             # a table that reads messages is made of layer 1; others of the tables that they read
             from_messages = any(OBSERVATION in model.inputs for model in wanted)
             if from_messages:
@@ -75,6 +75,10 @@ class Rebuild(Consolidation):
                 steps = self._from_messages(last, period)
             else:
                 steps = self._from_tables(period)
+            if period is None:
+                for model in wanted:
+                    empty = model.definition.schema.empty_table()
+                    made.versions[model.name] = self._lake.table(model.definition).make_anew(empty)
             for share, files, within in steps:
                 inspection = Inspection(self._lake, self._engine, number, self._clock(), live=False)
                 if from_messages:
@@ -85,9 +89,6 @@ class Rebuild(Consolidation):
                 crashpoint.reach("rebuild.step")
                 told(share)
             for model in wanted:
-                if model.name in self._anew:  # there was nothing to make it of
-                    empty = model.definition.schema.empty_table()
-                    made.versions[model.name] = self._lake.table(model.definition).make_anew(empty)
                 of_table = self._lake.table(model.definition)
                 made.versions[model.name] = of_table.set_property(ZONE_PROPERTY, self._lake.timezone)
             if period is None and FACT in names:
@@ -181,12 +182,21 @@ class Rebuild(Consolidation):
                 yield (until - start) / (end - start), [], (first, until)
 
     def _make(
-        self, versions: dict[str, int], touched: Hours, inspection: Inspection, *, again: bool
+        self,
+        versions: Mapping[str, int],
+        touched: Hours,
+        inspection: Inspection,
+        writing: Writing,
+        *,
+        again: bool,
     ) -> dict[str, Plan]:
         for model in self._loaded:
             table, hours = self._lake.table(model.definition), touched[model.touched]
             self._engine.load(model, table.files(self._from[model.name], self._within(model, hours)), hours)
-        return super()._make(versions, touched, inspection, again=again)
+        plans = super()._make(versions, touched, inspection, writing, again=again)
+        for model in self._loaded:
+            self._engine.drop(model.name)
+        return plans
 
     def _define_beside(self, name: str, versions: Mapping[str, int], touched: Hours) -> None:
         loaded = {model.name for model in self._loaded}
@@ -196,18 +206,6 @@ class Rebuild(Consolidation):
         if self._nothing_counted and name.startswith(FORMER_PREFIX) and table_of(name) in loaded:
             versions = {}
         super()._define_beside(name, versions, touched)
-
-    def _write_all(self, plans: Mapping[str, Plan], versions: Mapping[str, int]) -> dict[str, int]:
-        written = super()._write_all(plans, versions)
-        for model in self._loaded:
-            self._engine.drop(model.name)
-        return written
-
-    def _write(self, model: Model, plan: Plan, version: int | None) -> int:
-        if model.name not in self._anew:
-            return super()._write(model, plan, version)
-        self._anew.discard(model.name)
-        return self._lake.table(model.definition).make_anew(self._engine.read(model.name))
 
     def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
         """Write what this version cannot read and an earlier one could."""

@@ -39,7 +39,7 @@ _QUARANTINE_COLUMNS = ", ".join(_REASONS.get(name, name) for name in QUARANTINE.
 READ = "post_id is not null and created_at is not null"
 READABLE_KINDS = "('post', 'edit', 'page')"
 BATCH_ROWS = 20_000
-FILES_AT_ONCE = 4
+FILES_AT_ONCE = 256
 
 
 class DuckDBEngine:
@@ -100,7 +100,7 @@ class DuckDBEngine:
         with self._told():
             run("drop table if exists staged")
             run("drop table if exists unread")
-            # a few files at a time: what is between the JSON and the observation is several times as large
+            # many files at a time: rows are added to a table slower than they make it
             for start in range(0, len(files), FILES_AT_ONCE):
                 group = files[start : start + FILES_AT_ONCE]
                 run(
@@ -192,7 +192,7 @@ class DuckDBEngine:
     ) -> None:
         """See the contract."""
         self._connection.execute(
-            f"create or replace temp view {name} as {_rows(model, files)} "
+            f"create or replace view {name} as {_rows(model, files)} "
             f"where not ({_in_hours(model.hour, hours)}) and {where} "
             f"union all by name select * from {model.name}"
         )
@@ -201,7 +201,7 @@ class DuckDBEngine:
         """See the contract."""
         with self._told():
             self._connection.execute(
-                f"create or replace temp table {model.name} as {_rows(model, files)} "
+                f"create or replace table {model.name} as {_rows(model, files)} "
                 f"where {_in_hours(model.hour, hours)}"
             )
         return self._count(model.name)
@@ -209,7 +209,7 @@ class DuckDBEngine:
     def make(self, model: Model) -> int:
         """See the contract."""
         with self._told():
-            self._connection.execute(f"create or replace temp table {model.name} as {model.query}")
+            self._connection.execute(f"create or replace table {model.name} as {model.query}")
         return self._count(model.name)
 
     def keep_changed(self, model: Model) -> list[datetime]:
@@ -233,7 +233,10 @@ class DuckDBEngine:
     def read(self, name: str) -> pa.RecordBatchReader:
         """See the contract."""
         with self._told():
-            return self._connection.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
+            # a connection of its own, so that others can be made meanwhile: what is read is not `temp`
+            reading = self._connection.cursor()
+            reading.execute("set timezone = 'UTC'")
+            return reading.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
 
     def drop(self, name: str) -> None:
         """See the contract."""

@@ -1,0 +1,53 @@
+"""The tables of one step: each written while later ones are made, and committed when all are checked.
+
+Owns the thread that writes, and that all or nothing is left of a step that stops before its first commit.
+Leaves to `consolidate` which files a table replaces and which rows take their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+import pyarrow as pa
+
+from bemtevi.lake.replacement import Replacement
+from bemtevi.lake.table import Table
+
+
+class Writing:
+    """The tables of one step. Use as a context manager: what is not committed at its end is taken away."""
+
+    def __init__(self) -> None:
+        self._writer = ThreadPoolExecutor(1, "writer")
+        self._begun: dict[str, Future[Replacement]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._writer.shutdown(cancel_futures=True)
+        for future in self._begun.values():
+            if not future.cancelled() and future.exception() is None:
+                future.result().abandon()
+
+    def begin(self, table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> None:
+        """Write rows beside what else is done; they will stand in the place of the files of a table."""
+        self._begun[table.definition.name] = self._writer.submit(_written, table, replaced, rows)
+
+    def commit(self) -> dict[str, int]:
+        """Commit every table once all are written; their versions. Raises StorageError, ConflictError."""
+        written = {name: future.result() for name, future in self._begun.items()}
+        self._begun = {}  # whatever happens now, a commit may have been made
+        return {name: replacement.commit() for name, replacement in written.items()}
+
+
+def _written(table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> Replacement:
+    replacement = Replacement(table, replaced)
+    try:
+        replacement.write(rows)
+    except BaseException:
+        replacement.abandon()
+        raise
+    return replacement
