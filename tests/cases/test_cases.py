@@ -1,7 +1,8 @@
 """One folder, one case: `<table>/<case>/input.jsonl` in, `expect.jsonl` out.
 
 Input lines are messages as delivered, in one of X's dialects; they are put in verbatim. Expected lines are
-rows of the table, in the order of its key; they name the columns that the case is about.
+rows of the table, in the order of its key; they name the columns that the case is about. A file `timezone`
+names another zone than that of most cases.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support import consolidate, new_lake, put_file, rows
+from tests.support import ZONE, consolidate, new_lake, put_file, rows
 
 from bemtevi.warehouse.model import load_models
 
@@ -21,7 +22,8 @@ MODELS = {model.name: model for model in load_models()}
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_case(case: Path, tmp_path: Path) -> None:
-    lake = new_lake(tmp_path)
+    zone = HERE / case / "timezone"
+    lake = new_lake(tmp_path, zone.read_text("utf-8").strip() if zone.exists() else ZONE)
     put_file(lake, HERE / case / "input.jsonl")
     consolidate(lake)
     expected = [json.loads(line) for line in (HERE / case / "expect.jsonl").read_text("utf-8").splitlines()]
