@@ -41,6 +41,12 @@ def real_data() -> Path:
     return Path(os.environ["BEMTEVI_REAL_DATA"])
 
 
+@pytest.fixture
+def chance(request: pytest.FixtureRequest) -> random.Random:
+    """Choices and instants by seed and test; how far a process gets until then is up to the machine."""
+    return random.Random(f"{os.environ['BEMTEVI_TEST_SEED']} {request.node.name}")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The tables, of whatever was run."""
     summary.accounts(terminalreporter)

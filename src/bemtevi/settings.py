@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     author_key: SecretStr | None = Field(
         None, description="Key with which author ids are made pseudonyms in answers without the token."
     )
+    suppression_key: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="Key of the hashes by which the forgotten is known again; kept in the lake if not set.",
+    )
     fill_gaps: bool = Field(
         True, description="Whether `listen` fills gaps by search; the posts cost as others do."
     )
@@ -113,6 +118,12 @@ class Settings(BaseSettings):
         ge=1,
         le=168,
         description="Hours that files stay after they left a table: for who still reads them.",
+    )
+    erase_hours: int = Field(
+        24,
+        ge=0,
+        description="Hours within which maintenance erases what is deleted: it begins after half of them, so "
+        "that it may come back until then.",
     )
     retention_raw_days: int | None = Field(
         None,

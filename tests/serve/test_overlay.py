@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support import consolidate, new_lake, post, put
+from tests.support import consolidate, new_lake, post, put, user
 
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
+from bemtevi.lake.tombstone import Action, Subject, Tombstone, Tombstones
+from bemtevi.lake.tombstone import Origin as Wanted
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Origin
 from bemtevi.listen.tail import Tail
@@ -137,3 +140,56 @@ def test_a_journals_tail_is_read_and_counted_once(tmp_path: Path) -> None:
         assert counted(8) == (8, 8)
     journal.close()
     journal.release()
+
+
+def test_what_is_forgotten_is_not_laid_over(tmp_path: Path) -> None:
+    """Neither what waits in layer 1 nor what is in the journal alone, nor what was shown before."""
+    lake = new_lake(tmp_path)
+    layout = JournalLayout(lake.local, "x")
+    uri = lake.layout.table(1, "")
+
+    def by(author: str, number: int) -> dict[str, object]:
+        line = post(number, f"um #a de {author}", author_id=author)
+        return line | {"includes": {"users": [user(author)]}}
+
+    put(lake, [by("8", 1)], number=0)
+    consolidate(lake)
+    put(lake, [by("7", 2), by("9", 3)], number=1)
+    journal = Journal(layout, uri, Limits(0.01, 1 << 20, 3600.0))
+    journal.start(-1)
+    with Snapshots(
+        lake, memory_limit="512MB", sql_memory_limit="256MB", threads=2, tail=Tail(lake.local, uri)
+    ) as snapshots:
+        intake = journal.intake(Origin("x", "test", "stream", "one"))
+        intake.put(json.dumps(by("7", 4)).encode() + b"\r\n")
+        wait_for(snapshots, 4)
+        now = datetime.now(UTC)
+        Tombstones(lake).note([Tombstone("x", Subject.AUTHOR, "7", Action.DELETE, Wanted.REQUEST, now)])
+        consolidate(lake)
+        snapshots.refresh()
+        intake.put(json.dumps(by("7", 5)).encode() + b"\r\n")
+        intake.put(json.dumps(by("10", 6)).encode() + b"\r\n")
+        wait_for(snapshots, 3)
+        with snapshots.lease() as snapshot:
+            for catalog in (snapshot.catalog, snapshot.closed):
+                tables = held(catalog)
+                authors = [
+                    row["author_id"] for row in catalog.query("select author_id from fact_post").to_pylist()
+                ]
+                assert sorted(authors) == ["10", "8", "9"]
+                assert "user7" not in str(tables)
+                assert "de 7" not in str(tables)
+    journal.close()
+    journal.release()
+
+
+def wait_for(snapshots: Snapshots, posts: int) -> None:
+    """Until so many posts are shown."""
+    shown = -1
+    for _ in range(200):
+        with snapshots.lease() as snapshot:
+            (shown,) = snapshot.catalog.cursor().execute("select count(*) from fact_post").fetchall()[0]
+        if shown == posts:
+            return
+        time.sleep(0.05)
+    raise AssertionError(shown)

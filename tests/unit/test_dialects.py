@@ -248,7 +248,6 @@ def test_x_v1_pages(name: str) -> None:
         {"warning": {"code": "FALLING_BEHIND"}},
         {"scrub_geo": {"user_id": 1}},
         {"status_withheld": {"id": 1}},
-        {"user_withheld": {"id": 1}},
         {"friends": [1, 2]},
         {"event": "favorite", "source": {"id": 1}, "target": {"id": 2}},
     ],
@@ -256,6 +255,12 @@ def test_x_v1_pages(name: str) -> None:
 def test_x_v1_notices(notice: dict[str, Any]) -> None:
     envelope = read(notice)
     assert (envelope.dialect, envelope.kind, envelope.key) == ("x_v1", "system", None)
+
+
+@pytest.mark.parametrize("name", ["user_delete", "user_undelete", "user_suspend", "user_withheld"])
+def test_x_v1_notices_about_an_account(name: str) -> None:
+    envelope = read({name: {"id": 1}})
+    assert (envelope.dialect, envelope.kind, envelope.key) == ("x_v1", "account", None)
 
 
 @pytest.mark.parametrize(

@@ -35,19 +35,8 @@ DISK_ERRORS = (
 
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "rebuild", "run", "serve"),
-    *(
-        "hashtag",
-        "top",
-        "watch",
-        "query",
-        "export",
-        "gaps",
-        "budget",
-        "checks",
-        "maintain",
-        "doctor",
-        "simulate",
-    ),
+    *("hashtag", "top", "watch", "query", "export", "gaps", "budget", "checks"),
+    *("maintain", "forget", "doctor", "simulate"),
 )
 
 
@@ -232,6 +221,7 @@ def load_commands(arguments: list[str]) -> None:
             demonstrate,
             doctor,
             export,
+            forget,
             gaps,
             maintain,
             rebuild,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -20,8 +20,10 @@ from bemtevi.cli.warehouse import CUT_SHORT_SECONDS
 from bemtevi.errors import BemteviError, ConflictError, CorruptionError, UsageError
 from bemtevi.lake.integrity import Examined
 from bemtevi.lake.lake import Lake
+from bemtevi.listen import erase_journal
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
+from bemtevi.warehouse.erase import Erased, Erasure
 from bemtevi.warehouse.maintain import Maintenance, Policy
 from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import Comparison, compare, examine_tables
@@ -58,6 +60,8 @@ def maintain(
         return
     work_of_one = maintenance(settings, lake)
     done = work_of_one.plan() if dry_run else work_of_one.run()
+    for line in erased_in_words(work_of_one.erased):
+        _say({"erased": line} if as_json else line)
     if not done and not as_json:
         _say(EMPTY)
     for upkeep in done:
@@ -69,7 +73,25 @@ def maintenance(settings: Settings, lake: Lake) -> Maintenance:
     policy = Policy(
         settings.retention_versions_hours, settings.retention_raw_days, settings.retention_facts_days
     )
-    return Maintenance(lake, policy, lambda: datetime.now(UTC))
+    erasure = Erasure(
+        lake,
+        settings.erase_hours,
+        lambda: datetime.now(UTC),
+        lambda ids, change: erase_journal.erase(settings.journal, ids, change),
+    )
+    return Maintenance(lake, policy, lambda: datetime.now(UTC), erasure=erasure)
+
+
+def erased_in_words(erased: Erased) -> Iterator[str]:
+    """What was erased, and what has to wait."""
+    if erased.subjects:
+        yield (
+            f"Erased: {number(erased.subjects)} {_one(erased.subjects, 'tombstone')} without content "
+            f"{'is' if erased.subjects == 1 else 'are'} left; {number(erased.files)} "
+            f"{_one(erased.files, 'file')} of messages rewritten."
+        )
+    for wait in erased.waits:
+        yield f"Not erased yet: {wait}."
 
 
 def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: threading.Event) -> None:
@@ -79,7 +101,10 @@ def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: t
     """
     for _ in turns(pause, stop):
         try:
-            done = maintenance(settings, lake).run()
+            work = maintenance(settings, lake)
+            done = work.run()
+            for wait in work.erased.waits:
+                log.warning("erase.waits", reason=wait)
             log.info(
                 "maintain.done",
                 compacted=sum(upkeep.compacted for upkeep in done),

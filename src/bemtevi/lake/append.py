@@ -8,7 +8,7 @@ table stays open between commits: opening it anew would replay the log. Leaves t
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -94,6 +94,30 @@ class Appender:
         crashpoint.reach(f"{self.table.definition.name}.merging")
         self._commit([file.action(data_change=False), *removed], None)
         crashpoint.reach(f"{self.table.definition.name}.merged")
+
+    def rewrite(self, paths: Sequence[str], change: Callable[[pa.Table], pa.Table]) -> None:
+        """Put in the place of some files what `change` leaves of their rows, in one commit.
+
+        For erasing alone: nothing else changes a message. Raises ConflictError as `merge`.
+        """
+        with self.table.told():
+            self._open().update_incremental()
+        sizes = dict(self._sizes(paths))
+        if len(sizes) != len(paths):
+            raise ConflictError(
+                f"The table {self.table.uri} no longer has the files that were to be rewritten."
+            )
+        addition = self.begin()
+        try:
+            for path in paths:
+                addition.copy(path, MERGE_ROWS, change)
+            files = addition.finish()
+        except BaseException:
+            addition.abandon()
+            raise
+        now = time.time_ns() // 1_000_000
+        removed = [RemoveAction(path, False, now, sizes[path], dict(partition_of(path))) for path in paths]
+        self._commit([*(file.action(data_change=False) for file in files), *removed], None)
 
     def small_files(self) -> list[tuple[tuple[str, ...], str, int]]:
         """What tells a file apart (the values of `split_by`), path and bytes of each file that may be merged.
@@ -195,12 +219,13 @@ class Addition:
                 mask = same if mask is None else pc.and_(mask, same)
             self._put(tuple(value[name] for name in self._split_by), rows.filter(mask))
 
-    def copy(self, path: str, rows: int) -> None:
-        """The rows of a file of the table, so many at a time."""
+    def copy(self, path: str, rows: int, change: Callable[[pa.Table], pa.Table] | None = None) -> None:
+        """The rows of a file of the table, so many at a time; as `change` leaves them."""
         partition = partition_of(path)
         with self._table.told(), self._table.filesystem.open_input_file(path) as source:
             for batch in pq.ParquetFile(source).iter_batches(rows):
-                self.add(_whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema))
+                whole = _whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema)
+                self.add(whole if change is None else change(whole))
 
     def finish(self) -> list[ParquetFile]:
         """Close the files; they are whole and durable, and nobody sees them. A second time does nothing."""

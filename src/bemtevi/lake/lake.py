@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from bemtevi.errors import ConflictError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import Layout
+from bemtevi.lake.suppression import Suppression, load
 from bemtevi.lake.table import ZONE_PROPERTY, Table
 from bemtevi.settings import Settings
 
@@ -33,6 +34,8 @@ class Lake:
     timezone: str
     storage_options: dict[str, str] = field(default_factory=dict)
     local: Path = Path()
+    suppression_key: str | None = field(default=None, repr=False)
+    """The key of keyed hashes, if the settings tell it."""
 
     @classmethod
     def of(cls, settings: Settings) -> Lake:
@@ -42,6 +45,7 @@ class Lake:
             settings.timezone,
             settings.storage_options,
             settings.journal,
+            None if settings.suppression_key is None else settings.suppression_key.get_secret_value(),
         )
 
     def table(self, definition: TableDefinition) -> Table:
@@ -49,6 +53,10 @@ class Lake:
         properties = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
         uri = self.layout.table(definition.layer, definition.name)
         return Table(uri, definition, self.storage_options, properties)
+
+    def suppression(self) -> Suppression:
+        """The keyed hashes of this lake; the key is made if there is none. Raises StorageError."""
+        return load(self.layout.suppression_key(self.local), self.suppression_key)
 
     def lock(self, name: str) -> FileLock:
         """The lock of one kind of work on this lake, for one process at a time on this machine."""

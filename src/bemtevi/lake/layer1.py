@@ -9,6 +9,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.gap import GAP
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.sample import SAMPLE
+from bemtevi.lake.tombstone import TOMBSTONE
 from bemtevi.lake.track import TRACK
 
-LAYER_1: tuple[TableDefinition, ...] = (RAW, QUARANTINE, TRACK, GAP, SAMPLE)
+LAYER_1: tuple[TableDefinition, ...] = (RAW, QUARANTINE, TRACK, GAP, SAMPLE, TOMBSTONE)

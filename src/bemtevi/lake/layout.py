@@ -4,6 +4,7 @@
 <lake>/layer2/<table>      the star schema
 <journal>/<listener>/<segment number>.segment
 <journal>/<listener>/gaps.json, alive.json, polled.json
+<lake>/.suppression.key    the key of the tombstones' hashes
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ class Layout:
     def lock(self, name: str, local: Path) -> Path:
         """The lock file of one kind of work: in the lake if it is a folder, else beside the journal."""
         return (Path(self.root) if self.is_local else local) / f".{name}.lock"
+
+    def suppression_key(self, local: Path) -> Path:
+        """The file of the key of keyed hashes: in the lake if it is a folder, else beside the journal."""
+        return (Path(self.root) if self.is_local else local) / ".suppression.key"
 
 
 def journals(root: Path) -> list[JournalLayout]:

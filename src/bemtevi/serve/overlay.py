@@ -21,9 +21,11 @@ import pyarrow.parquet as pq
 import structlog
 
 from bemtevi.lake.definition import TableDefinition
+from bemtevi.lake.lake import Lake
 from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog, columns_of
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, sql_dates, sql_hours, views
+from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hashtag import fold_plain
 from bemtevi.warehouse.model import SINCE_PREFIX, Model, load_models, table_of
@@ -60,8 +62,9 @@ class Step:
 class Overlay:
     """Newer rows over some catalogs of one run. For one thread. Use as a context manager."""
 
-    def __init__(self, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
+    def __init__(self, lake: Lake, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
         self._arrivals = arrivals
+        self._deletions = Deletions(lake, engine, lambda: datetime.now(UTC))
         self.engine = engine
         self._writers = [catalog.cursor() for catalog in catalogs]
         self._models = load_models()
@@ -93,7 +96,7 @@ class Overlay:
         if not batch:
             return None
         made, found = self._make(batch)
-        if made is None:
+        if made is None or not made[FACT].num_rows:  # what is deleted is not shown either
             return None
         posts = made[FACT]
         self._commit(made, found)
@@ -125,6 +128,7 @@ class Overlay:
         if batch.rows:
             files.append(self._file("messages", pa.concat_tables(batch.rows)))
         staged = self.engine.stage(files)
+        self._deletions.hide_only()
         made: Tables = {}
         found: pa.Table | None = None
         if staged.observations:
@@ -168,7 +172,7 @@ class Overlay:
             dates = sql_dates(set(made[model.day].to_pylist()))
             hours = sql_hours(set(made[model.hour].to_pylist()))
             where = f"where {model.day} in ({dates}) and {model.hour} in ({hours})"
-        writer.register("wanted", made.select(list(key)))
+        _name(writer, "wanted", made.select(list(key)))
         try:
             query = (
                 f"select * from (select * from {model.name} {where}) as known "
@@ -176,7 +180,7 @@ class Overlay:
             )
             return writer.execute(query).to_arrow_table()
         finally:
-            writer.unregister("wanted")
+            writer.execute("drop table wanted")
 
     def _versions(self, model: Model, made: Tables) -> pa.Table:
         """All versions of the authors seen in the new messages."""
@@ -186,7 +190,7 @@ class Overlay:
         if not seen.num_rows:
             return model.definition.schema.empty_table()
         writer = self._writers[0]
-        writer.register("wanted", seen.select(list(source.definition.key)))
+        _name(writer, "wanted", seen.select(list(source.definition.key)))
         author, sighting = ", ".join(AUTHOR), ", ".join(source.definition.key)
         try:
             known = writer.execute(
@@ -199,7 +203,7 @@ class Overlay:
                 f"semi join wanted using ({author}) anti join wanted using ({sighting})"
             ).to_arrow_table()
         finally:
-            writer.unregister("wanted")
+            writer.execute("drop table wanted")
         file = self._file(model.name, known)
         self.engine.define_existing(model, [file], None)
         self.engine.define_existing_since(model, [file], "true")
@@ -258,7 +262,7 @@ class Overlay:
             rows = made.get(model.name)
             if rows is None or not rows.num_rows:
                 continue
-            writer.register("incoming", rows)
+            _name(writer, "incoming", rows)
             match kind_of(model):
                 case Kind.POSTS if found.num_rows:
                     self._delete(writer, model.name, "found", POST)
@@ -269,7 +273,7 @@ class Overlay:
                 case Kind.HASHTAGS:
                     self._delete(writer, model.name, "incoming", ("hashtag",))
             writer.execute(f"insert into made.{model.name} by name select * from incoming")
-            writer.unregister("incoming")
+            writer.execute("drop table incoming")
         if found.num_rows:
             writer.unregister("found")
 
@@ -286,3 +290,10 @@ class Overlay:
         path = self._folder / f"{name}.parquet"
         pq.write_table(rows, path, compression="lz4")
         return str(path)
+
+
+def _name(writer: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Rows as a table of their own. Times that a join looks for could not be handed on to rows outside."""
+    writer.register("outside", rows)
+    writer.execute(f"create or replace temp table {name} as select * from outside")
+    writer.unregister("outside")

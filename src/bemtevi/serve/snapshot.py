@@ -177,7 +177,7 @@ class Snapshots:
         overlay = None
         if arrivals.waiting() <= MOST_WAITING_BYTES:
             assert self._engine is not None  # noqa: S101
-            overlay = Overlay(arrivals, self._engine, [catalog, closed])
+            overlay = Overlay(self.lake, arrivals, self._engine, [catalog, closed])
         else:
             log.warning("serve.behind", reason="more waits for consolidation than is held in memory")
         fresh = Snapshot(

@@ -19,6 +19,7 @@ from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import Table
+from bemtevi.warehouse.deletion import Changes, Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
@@ -31,13 +32,27 @@ from bemtevi.warehouse.model import (
     load_models,
     table_of,
 )
-from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    check_zone,
+    commit_run,
+    pinned,
+    raw_kept_from,
+    refuse_removed,
+    restored,
+)
 from bemtevi.warehouse.writing import Writing
 
 FACT = "fact_post"
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
+
+HOUR = timedelta(hours=1)
+HOURS_AT_ONCE = 168
+"""So many hours are replaced in one step when tombstones concern more."""
+NO_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
+"""Holds no post: the hour of a step that only concerns tables of other hours."""
 
 Clock = Callable[[], datetime]
 Hours = Mapping[str, Sequence[datetime]]
@@ -56,6 +71,8 @@ class Made:
     posts_after: int = 0
     quarantined: int = 0
     hours: int = 0
+    tombstone_version: int | None = None
+    """The version of tombstone that everything obeys."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._deletions = Deletions(lake, engine, clock)
 
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
@@ -93,8 +111,13 @@ class Consolidation:
             upto = raw.version()
             done = -1 if last is None else last.raw_version
             for files, version in self._batches(done, upto):
-                last = self._step("incremental", files, version, last, None)
+                self._deletions.note_notices(files)
+                for run in self._obey(last):
+                    last = run
+                    yield run
+                last = self._step("incremental", files, version, last)
                 yield last
+            yield from self._obey(last)
 
     def run_period(self, start: datetime, end: datetime) -> Iterator[Run]:
         """Make the hours of [start, end) again from all of layer 1 that is consolidated so far."""
@@ -104,8 +127,60 @@ class Consolidation:
             if last is None:
                 return
             refuse_removed(self._lake, start)
-            files = self._lake.table(RAW).files(last.raw_version, messages_of(start, end))
-            yield self._step("period", files, last.raw_version, last, (start, end))
+            yield self._step_again("period", hours_of(start, end), last)
+
+    def _obey(self, last: Run | None) -> Iterator[Run]:
+        """Take what new tombstones delete out of every table, and bring back what they restore."""
+        version = self._deletions.version()
+        if last is None or version is None or last.tombstone_version == version:
+            return
+        fact = next(model for model in self._models if model.name == FACT)
+        self._deletions.note_posts_of_asked(fact, self._files(fact, last))
+        version = self._deletions.version()
+        changes = self._deletions.changes(last.tombstone_version)
+        for hours in _some_at_once(self._hours_gone(changes, last)):
+            last = self._step("deletion", [], last.raw_version, last, hours)
+            yield last
+        for hours in _some_at_once({CREATED_HOUR: self._hours_back(changes, last)}):
+            last = self._step_again("deletion", hours[CREATED_HOUR], last)
+            yield last
+        # told last: a process that is killed before begins again
+        made = Made(dict(last.table_versions), tombstone_version=version)
+        last = self._row("deletion", last.number + 1, self._clock(), last.raw_version, made)
+        commit_run(self._lake, last)
+        yield last
+
+    def _hours_gone(self, changes: Changes, last: Run) -> dict[str, list[datetime]]:
+        """The hours in which something that stands in a table goes, by the column that they are of."""
+        found: dict[str, set[datetime]] = {column: set() for column in hour_columns()}
+        if changes.gone.num_rows:
+            self._engine.hide(changes.gone)
+            for model in self._models:
+                # what is made of other tables alone goes with them
+                if model.scope is Scope.HOURS and "existing" in model.inputs:
+                    found[model.touched] |= {*self._engine.concerned_hours(model, self._files(model, last))}
+        return {column: sorted(hours) for column, hours in found.items()}
+
+    def _hours_back(self, changes: Changes, last: Run) -> list[datetime]:
+        """The hours to be made again for what comes back; those whose messages were removed by age cannot."""
+        if not changes.restored:
+            return []
+        files = self._lake.table(RAW).files(last.raw_version, "true")
+        self._engine.hide(changes.gone.slice(0, 0))
+        self._engine.stage(files, holding=None if changes.networks else changes.restored)
+        kept_from = raw_kept_from(self._lake)
+        hours = self._engine.touched_hours(CREATED_HOUR)
+        return [hour for hour in hours if kept_from is None or hour >= kept_from]
+
+    def _files(self, model: Model, last: Run) -> list[str]:
+        """The files of a table as a run shows it."""
+        version = last.table_versions.get(model.name)
+        return [] if version is None else list(self._lake.table(model.definition).snapshot(version).files)
+
+    def _step_again(self, kind: str, hours: Sequence[datetime], last: Run) -> Run:
+        """Make some hours again from all of layer 1 that is consolidated so far."""
+        files = self._lake.table(RAW).files(last.raw_version, messages_of(min(hours), max(hours) + HOUR))
+        return self._step(kind, files, last.raw_version, last, {CREATED_HOUR: hours}, again=True)
 
     def _batches(self, done: int, upto: int) -> Iterator[tuple[list[str], int]]:
         """Files of raw and the version they end at, in batches of bounded bytes."""
@@ -126,13 +201,19 @@ class Consolidation:
         files: Sequence[str],
         raw_version: int,
         last: Run | None,
-        period: tuple[datetime, datetime] | None,
+        hours: Hours | None = None,
+        *,
+        again: bool = False,
     ) -> Run:
+        """One run. `hours`: those to replace, instead of those of new observations; `again`, from layer 1
+        alone."""
         started_at = self._clock()
         number = 1 if last is None else last.number + 1
         made = Made({} if last is None else dict(last.table_versions))
-        inspection = Inspection(self._lake, self._engine, number, started_at, live=period is None)
-        self._advance(made, files, raw_version, period, inspection)
+        inspection = Inspection(self._lake, self._engine, number, started_at, live=hours is None)
+        self._advance(made, files, raw_version, hours, inspection, again=again)
+        if last is not None:
+            made.tombstone_version = last.tombstone_version
         run = self._row(kind, number, started_at, raw_version, made)
         commit_run(self._lake, run)
         return run
@@ -155,6 +236,7 @@ class Consolidation:
             posts_after=made.posts_after,
             quarantined=made.quarantined,
             hours=made.hours,
+            tombstone_version=made.tombstone_version,
             versions=pinned(made.versions),
         )
 
@@ -163,23 +245,25 @@ class Consolidation:
         made: Made,
         files: Sequence[str],
         raw_version: int,
-        period: tuple[datetime, datetime] | None,
+        hours: Hours | None,
         inspection: Inspection,
+        *,
+        again: bool = False,
     ) -> None:
         """Stage some files of raw and bring the tables up to them, from the versions that `made` has."""
         engine = self._engine
-        staged = engine.stage(files, period)
-        touched = {column: engine.touched_hours(column) for column in hour_columns()}
-        if period is None:
+        new = hours is None
+        staged = engine.stage(files, None if hours is None else hours[CREATED_HOUR])
+        made.tombstone_version = self._deletions.hide()
+        touched = {column: engine.touched_hours(column) for column in hour_columns()} | dict(hours or {})
+        if new:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
             made.quarantined += staged.unreadable.num_rows
-        else:
-            touched[CREATED_HOUR] = hours_of(*period)
         made.messages += staged.messages
         made.observations += staged.observations
-        if staged.observations or period is not None:
-            self._bring(made, touched, inspection, again=period is not None)
+        if staged.observations or not new:
+            self._bring(made, touched, inspection, again=again)
         else:
             inspection.conclude()
         engine.drop("observation")
@@ -195,7 +279,7 @@ class Consolidation:
         if FACT in plans:
             made.posts_before += plans[FACT].before
             made.posts_after += plans[FACT].after
-        made.hours += len(touched[CREATED_HOUR])
+        made.hours += len([hour for hour in touched[CREATED_HOUR] if hour != NO_HOUR])
 
     def _make(
         self,
@@ -327,7 +411,7 @@ class Consolidation:
             months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
             return [month.isoformat() for month in sorted(months)]
         zone = ZoneInfo(self._lake.timezone)
-        last = timedelta(hours=1) - timedelta(microseconds=1)
+        last = HOUR - timedelta(microseconds=1)
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
         return [date.isoformat() for date in sorted(dates)]
 
@@ -358,6 +442,13 @@ def messages_of(start: datetime, end: datetime) -> str:
     return f"event_at is null or (event_at >= {first} and event_at < {last})"
 
 
+def _some_at_once(hours: Hours) -> Iterator[Hours]:
+    """Hours in parts that are not too large; a part without hours of writing has one that holds no post."""
+    for at in range(0, max(map(len, hours.values())), HOURS_AT_ONCE):
+        some = {column: of[at : at + HOURS_AT_ONCE] for column, of in hours.items()}
+        yield some | {CREATED_HOUR: some[CREATED_HOUR] or [NO_HOUR]}
+
+
 def hours_of(start: datetime, end: datetime) -> list[datetime]:
     """The hours of [start, end)."""
-    return [start + timedelta(hours=number) for number in range(int((end - start) / timedelta(hours=1)))]
+    return [start + number * HOUR for number in range(int((end - start) / HOUR))]

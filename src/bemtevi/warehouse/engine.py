@@ -35,9 +35,37 @@ class Engine(Protocol):
 
     def __exit__(self, *raised: object) -> None: ...
 
-    def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
-        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in
-        [first, second)."""
+    def notices(self, files: Sequence[str]) -> pa.RecordBatchReader:
+        """The messages of files of `raw` that may tell of deletions: network, received_at, payload."""
+        ...
+
+    def stage(
+        self,
+        files: Sequence[str],
+        hours: Sequence[datetime] | None = None,
+        holding: Sequence[str] | None = None,
+    ) -> Staged:
+        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in them;
+        with `holding`, only of messages in which one of these ids stands."""
+        ...
+
+    def hide(self, gone: pa.Table) -> None:
+        """Obey tombstones (rows of `tombstone` with an id that hold), as `warehouse.hiding` says: in the
+        observations, which get the column `is_deleted`, and in what is defined as existing from now on."""
+        ...
+
+    def observed_ids(self) -> pa.RecordBatchReader:
+        """Every post and author that the observations name as theirs or as what they refer to: network,
+        subject, id."""
+        ...
+
+    def posts_of(self, authors: pa.Table, fact: Model | None = None, files: Sequence[str] = ()) -> pa.Table:
+        """The posts of some authors (network, id): network, author_id, post_id. Of those observed, or of
+        those in files of the table `fact`."""
+        ...
+
+    def concerned_hours(self, model: Model, files: Sequence[str]) -> list[datetime]:
+        """The UTC hours of a table in whose rows the tombstones given to `hide` change something."""
         ...
 
     def touched_hours(self, column: str) -> list[datetime]:
@@ -57,7 +85,8 @@ class Engine(Protocol):
         ...
 
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
-        """Name those rows of the files that satisfy `where` (SQL over the table) `existing_since`."""
+        """Name those rows of the files that satisfy `where` (SQL over the table) `existing_since`;
+        what is hidden is not among them."""
         ...
 
     def define_beside(
@@ -77,7 +106,8 @@ class Engine(Protocol):
         ...
 
     def keep_changed(self, model: Model) -> list[datetime]:
-        """Of a table just made keep only the hours in which it is not as `existing_since`; those hours."""
+        """Of a table just made keep only the hours in which it is not as the rows of the last
+        `define_existing_since` stand in the files; those hours."""
         ...
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:

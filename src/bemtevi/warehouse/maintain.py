@@ -27,6 +27,7 @@ from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
 from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.consolidate import FACT
+from bemtevi.warehouse.erase import Erased, Erasure
 from bemtevi.warehouse.model import CREATED_HOUR, Model, Scope, load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import (
@@ -68,8 +69,12 @@ class Maintenance:
         policy: Policy,
         clock: Callable[[], datetime],
         patience: float = PATIENCE_SECONDS,
+        erasure: Erasure | None = None,
     ) -> None:
-        """`patience`: seconds to wait for a consolidation to end."""
+        """`patience`: seconds to wait for a consolidation to end. `erasure`: erases what is deleted."""
+        self._erasure = erasure
+        self.erased = Erased()
+        """What the last maintenance erased."""
         self._patience = patience
         self._lake = lake
         self._policy = policy
@@ -109,6 +114,8 @@ class Maintenance:
             while not done:
                 with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
                     done = self._turn()
+                    if done and self._erasure is not None:
+                        self.erased = self._erasure.run()
                 if not done:
                     time.sleep(PAUSE_SECONDS)
         return list(self._upkeep.values())
@@ -245,6 +252,7 @@ class Maintenance:
             raw_version=self._consolidated_version(last),
             posts_before=removed,
             facts_from=self._facts_from(started_at) if removed else None,
+            tombstone_version=last.tombstone_version,
             versions=pinned(versions),
             raw_from=raw_from,
         )

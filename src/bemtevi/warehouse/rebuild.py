@@ -32,7 +32,15 @@ from bemtevi.warehouse.consolidate import (
     messages_of,
 )
 from bemtevi.warehouse.inspection import Inspection
-from bemtevi.warehouse.model import FORMER_PREFIX, SINCE_PREFIX, Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import (
+    CREATED_HOUR,
+    FORMER_PREFIX,
+    SINCE_PREFIX,
+    Model,
+    Scope,
+    load_models,
+    table_of,
+)
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
 from bemtevi.warehouse.writing import Writing
 
@@ -82,7 +90,8 @@ class Rebuild(Consolidation):
             for share, files, within in steps:
                 inspection = Inspection(self._lake, self._engine, number, self._clock(), live=False)
                 if from_messages:
-                    self._advance(made, files, last.raw_version, within, inspection)
+                    hours = None if within is None else {CREATED_HOUR: hours_of(*within)}
+                    self._advance(made, files, last.raw_version, hours, inspection, again=within is not None)
                 elif within is not None:
                     touched = dict.fromkeys(hour_columns(), hours_of(*within))
                     self._bring(made, touched, inspection, again=period is not None)
@@ -97,6 +106,7 @@ class Rebuild(Consolidation):
                 made.posts_after = sum(file.rows for file in facts.data_files(made.versions[FACT]))
             elif FACT not in names:
                 made.posts_before = made.posts_after = 0
+            made.tombstone_version = last.tombstone_version
             crashpoint.reach("rebuild.made")
             run = self._row("rebuild", number, started_at, last.raw_version, made)
             commit_run(self._lake, run)

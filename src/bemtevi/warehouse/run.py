@@ -33,7 +33,8 @@ RUN = TableDefinition(
             "kind",
             pa.string(),
             "incremental: what was new; period: the hours of --from and --to again; rebuild: tables made "
-            "anew from layer 1; maintenance: files rewritten, or removed by age.",
+            "anew from layer 1; deletion: what new tombstones concern; maintenance: files rewritten, removed "
+            "by age, or erased.",
         ),
         Column("started_at", TIMESTAMP, "When it began."),
         Column("finished_at", TIMESTAMP, "When it was committed."),
@@ -49,6 +50,9 @@ RUN = TableDefinition(
         Column("quarantined", pa.int64(), "Messages that should hold a post and gave none."),
         Column("hours", pa.int64(), "UTC hours that were replaced."),
         Column("versions", VERSIONS, "Version of each table that belongs to this run."),
+        Column(
+            "tombstone_version", pa.int64(), "Version of tombstone up to which all is obeyed; null: none."
+        ),
         Column(
             "raw_from",
             pa.date32(),
@@ -83,6 +87,7 @@ class Run:
     quarantined: int = 0
     hours: int = 0
     versions: list[dict[str, str | int]] = field(default_factory=list)
+    tombstone_version: int | None = None
     raw_from: date | None = None
     facts_from: date | None = None
 
@@ -165,9 +170,16 @@ def refuse_removed(lake: Lake, start: datetime) -> None:
 
     Raises UsageError.
     """
-    kept_from = max((run.raw_from for run in all_runs(lake) if run.raw_from is not None), default=None)
-    if kept_from is not None and start < datetime.combine(kept_from, time(), UTC):
+    kept_from = raw_kept_from(lake)
+    if kept_from is not None and start < kept_from:
+        day = f"{kept_from:%Y-%m-%d}"
         raise UsageError(
-            f"Messages received before {kept_from} were removed by age (retention_raw_days): hours before "
-            f"that date cannot be made again without losing posts. Begin with --from {kept_from}."
+            f"Messages received before {day} were removed by age (retention_raw_days): hours before that "
+            f"date cannot be made again without losing posts. Begin with --from {day}."
         )
+
+
+def raw_kept_from(lake: Lake) -> datetime | None:
+    """The time before which messages may have been removed by age; None if none were."""
+    kept_from = max((run.raw_from for run in all_runs(lake) if run.raw_from is not None), default=None)
+    return None if kept_from is None else datetime.combine(kept_from, time(), UTC)

@@ -19,6 +19,7 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.tombstone import Tombstones, gone
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, all_runs
@@ -40,13 +41,19 @@ QUESTIONS = {
             and (session, sequence) not in (
                 select (session, sequence) from quarantine where stage = 'staging'
             )
-            and (network, key) not in (
-                select (network, key) from raw where kind = 'delete' and key is not null
+        ),
+        lacking as (
+            select network, key from delivered anti join fact_post
+            on fact_post.network = delivered.network and fact_post.post_id = delivered.key
+        ),
+        deleted as (
+            select distinct network, key from (
+                select network, key, unnest(regexp_extract_all(payload, '[0-9]+')) as id
+                from raw semi join lacking using (network, key)
             )
+            where id in (select id from gone) or network in (select id from gone)
         )
-        select (select count(*) from delivered), count(*)
-        from delivered anti join fact_post
-        on fact_post.network = delivered.network and fact_post.post_id = delivered.key
+        select (select count(*) from delivered), count(*) from lacking anti join deleted using (network, key)
     """,
     "posts of fact_post, more or less than the runs have counted": """
         select count(*), abs(count(*) - $posts_of_runs) from fact_post
@@ -133,6 +140,7 @@ def _define(connection: duckdb.DuckDBPyConnection, lake: Lake, last: Run) -> Non
     facts = [model.definition for model in load_models() if model.name in COMPARED]
     _view(connection, lake, RAW, last.raw_version)
     _view(connection, lake, QUARANTINE, None)
+    connection.register("gone", gone(Tombstones(lake).read()))
     for definition in facts:
         _view(connection, lake, definition, last.table_versions.get(definition.name))
 

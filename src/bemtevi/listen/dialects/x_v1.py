@@ -22,7 +22,6 @@ NOTICES: dict[str, type] = {
     "warning": dict,
     "scrub_geo": dict,
     "status_withheld": dict,
-    "user_withheld": dict,
     "friends": list,
     "target": dict,
 }
@@ -47,9 +46,21 @@ class Status(msgspec.Struct):
     scrub_geo: Any = None
     status_withheld: Any = None
     user_withheld: Any = None
+    user_delete: Any = None
+    user_undelete: Any = None
+    user_suspend: Any = None
+    user_unsuspend: Any = None
+    user_protect: Any = None
+    user_unprotect: Any = None
     friends: Any = None
     target: Any = None
 
+
+ACCOUNT = (
+    *("user_delete", "user_undelete", "user_suspend", "user_unsuspend"),
+    *("user_protect", "user_unprotect", "user_withheld"),
+)
+"""The fields by which a notice about an account is known."""
 
 _decode = msgspec.json.Decoder(Status).decode
 
@@ -68,6 +79,8 @@ def read(payload: bytes) -> Envelope | None:
         status = line.delete.get("status")
         gone = status.get("id_str") or status.get("id") if isinstance(status, dict) else None
         return Envelope(NAME, NETWORK, "delete", str(gone) if isinstance(gone, str | int) else None)
+    if any(isinstance(getattr(line, notice), dict) for notice in ACCOUNT):
+        return Envelope(NAME, NETWORK, "account")
     if any(isinstance(getattr(line, notice), kind) for notice, kind in NOTICES.items()):
         return Envelope(NAME, NETWORK, "system")
     return None

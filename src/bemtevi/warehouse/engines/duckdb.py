@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse import hashtag, holiday
+from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import Staged
-from bemtevi.warehouse.model import Model, staging_files
+from bemtevi.warehouse.model import CREATED_HOUR, Model, staging_files
+from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class DuckDBEngine:
         self._threads = threads
         self._rule_hashtags = rule_hashtags
         self._staging = staging_files()
+        self._hides = False
 
     def __enter__(self) -> Self:
         self._folder = make_spill_folder()
@@ -88,14 +90,32 @@ class DuckDBEngine:
         self._connection.close()
         remove_spill_folder(self._folder)
 
-    def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
+    def notices(self, files: Sequence[str]) -> pa.RecordBatchReader:
+        """See the contract."""
+        kinds = ", ".join(f"'{kind}'" for kind in NOTICE_KINDS)
+        if not files:
+            return RAW.schema.empty_table().select(["network", "received_at", "payload"]).to_reader()
+        with self._told():
+            return self._connection.execute(
+                f"select network, received_at, payload from {_parquet(files)} where kind in ({kinds})"
+            ).to_arrow_reader(BATCH_ROWS)
+
+    def stage(
+        self,
+        files: Sequence[str],
+        hours: Sequence[datetime] | None = None,
+        holding: Sequence[str] | None = None,
+    ) -> Staged:
         """Make `observation`; see the contract."""
-        within = (
-            f"created_at >= {_literal(hours[0])} and created_at < {_literal(hours[1])}" if hours else "true"
-        )
-        # a page may hold posts of any time: only single posts are told apart by the envelope
-        likely = f"event_at is null or {within.replace('created_at', 'event_at')}" if hours else "true"
         run = self._connection.execute
+        within, likely = "true", "true"
+        if hours is not None:
+            within = _in_hours(CREATED_HOUR, hours)
+            # a page may hold posts of any time: only single posts are told apart by the envelope
+            likely = f"(event_at is null or {_in_hours('time_bucket(interval 1 hour, event_at)', hours)})"
+        if holding is not None:
+            run("set variable holding = ?::varchar[]", [list(holding)])
+            likely += " and list_has_any(regexp_extract_all(payload, '[0-9]+'), getvariable('holding'))"
         messages = 0
         with self._told():
             run("drop table if exists staged")
@@ -114,9 +134,65 @@ class DuckDBEngine:
                 self._connection.register("no_message", RAW.schema.empty_table())
                 run("create or replace temp view delivered as select * from no_message")
                 self._stage_dialect(NO_DIALECT)
-            run(f"create or replace temp view observation as select * from staged where {READ} and {within}")
+            run(
+                "create or replace temp view observation as "
+                f"select *, false as is_deleted from staged where {READ} and {within}"
+            )
             unreadable = run("select * from unread order by session, sequence").to_arrow_table()
         return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
+
+    def hide(self, gone: pa.Table) -> None:
+        """See the contract."""
+        run = self._connection.execute
+        self._hides = gone.num_rows > 0
+        self._connection.register(hiding.GONE, gone)
+        with self._told():
+            for statement in hiding.prepare():
+                run(statement)
+            if not self._hides or not self._has("staged"):
+                return
+            columns = [name for name, *_ in run("describe observation").fetchall() if name != "is_deleted"]
+            # made once: every model reads it
+            rows = hiding.observed("select * from observation", columns)
+            run(f"create or replace temp table hidden as {rows}")
+            run("drop view observation")
+            run("drop table staged")
+            run("alter table hidden rename to staged")
+            run("create temp view observation as select * from staged")
+
+    def observed_ids(self) -> pa.RecordBatchReader:
+        """See the contract."""
+        named = {
+            "post_id": "post",
+            "referenced_post_id": "post",
+            "author_id": "author",
+            "referenced_author_id": "author",
+        }
+        ids = " union ".join(
+            f"select network, '{subject}' as subject, {name} as id from observation where {name} is not null"
+            for name, subject in named.items()
+        )
+        with self._told():
+            return self._connection.execute(ids).to_arrow_reader(BATCH_ROWS)
+
+    def posts_of(self, authors: pa.Table, fact: Model | None = None, files: Sequence[str] = ()) -> pa.Table:
+        """See the contract."""
+        self._connection.register("chosen", authors)
+        source = "observation" if fact is None else f"({_rows(fact, files)}) as row"
+        with self._told():
+            return self._connection.execute(
+                f"select distinct network, author_id, post_id from {source} "
+                "where (network, author_id) in (select (network, id) from chosen)"
+            ).to_arrow_table()
+
+    def concerned_hours(self, model: Model, files: Sequence[str]) -> list[datetime]:
+        """See the contract."""
+        names = list(model.types)
+        with self._told():
+            return self._hours(
+                f"select distinct {model.hour} as hour from ({_rows(model, files)}) "
+                f"where {hiding.concerned(names)} order by 1"
+            )
 
     def _stage_dialect(self, dialect: str) -> None:
         """Add what the messages of one dialect in `delivered` hold to `staged` and `unread`."""
@@ -169,10 +245,13 @@ class DuckDBEngine:
         """See the contract."""
         with self._told():
             where = "true" if hours is None else _in_hours(model.hour, hours)
-            self._connection.execute(
-                f"create or replace temp view existing as {_rows(model, files)} where {where}"
-            )
-            return self._count("existing")
+            rows = f"{_rows(model, files)} where {where}"
+            self._connection.execute(f"create or replace temp view existing as {rows}")
+            count = self._count("existing")
+            if self._hides:
+                stay = hiding.kept(rows, list(model.types))
+                self._connection.execute(f"create or replace temp view existing as {stay}")
+            return count
 
     def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
         """See the contract."""
@@ -183,9 +262,11 @@ class DuckDBEngine:
 
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
         """See the contract."""
-        self._connection.execute(
-            f"create or replace temp view existing_since as {_rows(model, files)} where {where}"
-        )
+        rows = f"{_rows(model, files)} where {where}"
+        stay = hiding.kept(rows, list(model.types)) if self._hides else rows
+        with self._told():
+            self._connection.execute(f"create or replace temp view stored_since as {rows}")
+            self._connection.execute(f"create or replace temp view existing_since as {stay}")
 
     def define_beside(
         self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime], where: str
@@ -218,8 +299,8 @@ class DuckDBEngine:
         with self._told():
             changed = self._hours(
                 f"select distinct {hour} as hour from ("
-                f"(select * from {name} except select * from existing_since) union all "
-                f"(select * from existing_since except select * from {name})) order by 1"
+                f"(select * from {name} except select * from stored_since) union all "
+                f"(select * from stored_since except select * from {name})) order by 1"
             )
             self._connection.execute(f"delete from {name} where not ({_in_hours(hour, changed)})")
         return changed

@@ -78,6 +78,7 @@ with candidate as (
     received_at as first_received_at, received_at as last_received_at, 1 as observations,
     path as acquisition_path, session, sequence, item
   from observation
+  where not is_deleted
   union all by name
   select * from existing
 ),
