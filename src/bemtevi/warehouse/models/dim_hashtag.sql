@@ -125,11 +125,18 @@ seen as (
     where left_behind.hashtag is null
   ) as sighting
   group by hashtag
+),
+-- apart, for all rows of these: a function of ours inside of a condition is handed rows that it was not asked for
+folded as (
+  select seen.hashtag, hashtag_fold_plain(seen.hashtag) as hashtag_plain
+  from seen
+  left join known on seen.hashtag = known.hashtag
+  where known.hashtag is null
 )
 select
   md5(concat('v1|', seen.hashtag)) as hashtag_key,
   seen.hashtag,
-  coalesce(known.hashtag_plain, hashtag_fold_plain(seen.hashtag)) as hashtag_plain,
+  coalesce(known.hashtag_plain, folded.hashtag_plain) as hashtag_plain,
   commonest.spelling,
   seen.first_seen_at,
   seen.last_seen_at,
@@ -138,6 +145,7 @@ from seen
 inner join commonest on seen.hashtag = commonest.hashtag
 inner join listed on seen.hashtag = listed.hashtag
 left join known on seen.hashtag = known.hashtag
+left join folded on seen.hashtag = folded.hashtag
 union all by name
 select existing.*
 from existing
