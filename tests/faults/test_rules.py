@@ -8,6 +8,7 @@ import pytest
 from tests.faults.scene import eventually, scene
 
 from bemtevi.lake.gap import Cause
+from bemtevi.listen import follow
 
 pytestmark = pytest.mark.faults
 
@@ -33,6 +34,23 @@ def test_our_rules_are_deleted_while_the_connection_stands(tmp_path: Path) -> No
         made = one.finish()
         assert one.recorded().reasons["the rule was deleted"] > 0
     assert made.causes[Cause.LOSS] + made.causes[Cause.NO_RULES] >= 1
+
+
+@pytest.mark.parametrize("fill", [False, True], ids=["open", "filled"])
+def test_our_rules_are_deleted_and_we_end_before_we_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fill: bool
+) -> None:
+    monkeypatch.setattr(follow, "CHECK_SECONDS", 300.0)
+    with scene(tmp_path, fill=fill) as one:
+        one.fault("rules-deleted")
+        one.fired("rules-deleted")
+        eventually(lambda: one.recorded().reasons["the rule was deleted"] > 1_500, "posts are withheld")
+        one.stop()
+        one.listen()
+        one.hears()
+        made = one.finish()
+    assert made.missed > 1_500
+    assert made.causes[Cause.LOSS] >= 1
 
 
 def test_rules_of_others_bring_posts_that_are_kept(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ class Local(msgspec.Struct):
     number: int = 0
     connects: list[float] = []
     """When the last connects were made, in seconds since 1970."""
+    rules: list[str] = []
+    """The tags of the rules that the network had when it was last asked."""
+    rules_at: datetime | None = None
 
 
 class Alive(msgspec.Struct):

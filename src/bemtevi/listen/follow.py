@@ -56,8 +56,6 @@ class Following:
         self._awaited: dict[str, tuple[Gap, datetime]] = {}
         """Gaps of rules that the network has, and from when on."""
         self._hearing_since: datetime | None = None
-        self._had: frozenset[str] = frozenset()
-        self._had_at = clock()
 
     def rules(self) -> list[TrackedRule]:
         """The rules of this network that are followed."""
@@ -139,31 +137,46 @@ class Following:
         metrics.open_gaps(self._network.name, sum(gap.state not in DONE for gap in gaps))
         told = {tag for gap in gaps if gap.cause is Cause.NOT_YET for tag in gap.rules}
         untold = [not_yet_listening(rule, now) for rule in rules if rule.tag not in told]
-        lost = sorted(added & self._had)
-        self._ledger.add([*untold, *([self._lost(lost, now)] if lost else [])])
+        had, had_at = self._ledger.rules_had
+        lost = sorted(added & had)
+        self._ledger.add([*untold, *(self._lost(lost, had_at, now) if lost and had_at else [])])
         with self._lock:
             for gap in [*gaps, *untold]:
                 if gap.state is State.OPEN and gap.rules and followed.issuperset(gap.rules):
                     self._awaited[gap.gap_id] = (gap, now if added.isdisjoint(gap.rules) else now + SETTLE)
-            self._had, self._had_at = frozenset(followed), asked_at
+            self._ledger.has_rules(followed, asked_at)
             if self._hearing_since is not None:
                 self._end_awaited(self._hearing_since)
 
-    def _lost(self, tags: Sequence[str], now: datetime) -> Gap:
-        """The gap of rules that the network had and has no more; given again, they take effect soon."""
+    def _lost(self, tags: Sequence[str], had_at: datetime, now: datetime) -> list[Gap]:
+        """The gaps of rules that the network had and has no more; given again, they take effect soon.
+
+        Nobody knows when it lost them. Time in which we heard nothing at all is in another gap already.
+        """
         origin = self._network.origin("")
-        gap = new_gap(
-            self._network.name,
-            Cause.LOSS,
-            self._had_at,
-            path=origin.path,
-            source=origin.source,
-            rules=tags,
-            detail="the network had lost these rules; they were given again",
-            listener=self._ledger.listener,
-            now=now,
-        )
-        return ended(gap, now + SETTLE, now)
+        deaf_since = self._ledger.deaf_since
+        times = [(had_at, now + SETTLE)]
+        if deaf_since is not None:
+            times = [(had_at, deaf_since), (now, now + SETTLE)]
+        return [
+            ended(
+                new_gap(
+                    self._network.name,
+                    Cause.LOSS,
+                    since,
+                    path=origin.path,
+                    source=origin.source,
+                    rules=tags,
+                    detail="the network had lost these rules; they were given again",
+                    listener=self._ledger.listener,
+                    now=now,
+                ),
+                until,
+                now,
+            )
+            for since, until in times
+            if since < until
+        ]
 
     def _end_awaited(self, at: datetime) -> None:
         now = self._clock()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -95,6 +95,24 @@ class Ledger:
     def connects(self) -> Sequence[float]:
         """When the last connects were made, in seconds since 1970, also by former runs."""
         return tuple(self._local.connects)
+
+    @property
+    def deaf_since(self) -> datetime | None:
+        """From when on the gap of all rules lasts, if one does."""
+        with self._lock:
+            return min((gap.started_at for gap in self._local.open), default=None)
+
+    @property
+    def rules_had(self) -> tuple[frozenset[str], datetime | None]:
+        """The rules that the network had when it was last asked, by us or a former run, and when."""
+        with self._lock:
+            return frozenset(self._local.rules), self._local.rules_at
+
+    def has_rules(self, tags: Iterable[str], at: datetime) -> None:
+        """The network had these rules at a time; kept, since others may take them away while nobody looks."""
+        with self._lock:
+            self._local.rules, self._local.rules_at = sorted(tags), at
+            self._keep()
 
     def connecting(self, at: float) -> None:
         """A connect is about to be made."""
