@@ -11,8 +11,15 @@ import os
 import random
 from pathlib import Path
 
+import hypothesis
 import pytest
 from tests import summary
+
+# No time limit of an example: tests run side by side, and how long one takes says nothing of what it tests.
+hypothesis.settings.register_profile(
+    "side by side", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("side by side")
 
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 

@@ -46,9 +46,7 @@ def messages(draw: st.DrawFn) -> dict[str, Any] | bytes:
     given_messages=st.lists(messages(), min_size=1, max_size=14),
     data=st.data(),
 )
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_any_order_and_slicing(given_messages: list[Any], data: st.DataObject) -> None:
     """Every message keeps its place in its session and its time of receipt; all else varies."""
     numbered = list(enumerate(given_messages))

@@ -63,9 +63,7 @@ def streams(draw: st.DrawFn) -> list[Message]:
 
 
 @given(stream=streams(), data=st.data())
-@settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+@settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 def test_the_tables_are_what_the_reference_says(stream: list[Message], data: st.DataObject) -> None:
     shuffled = data.draw(st.permutations(stream))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=2)))

@@ -6,7 +6,7 @@ import re
 
 import duckdb
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bemtevi.warehouse import hashtag
@@ -49,7 +49,6 @@ def test_letters_that_the_function_changes_take_no_short_cut(engine: duckdb.Duck
 
 
 @given(st.lists(st.text(st.sampled_from(SHORT_CUT), min_size=1, max_size=12), min_size=1, max_size=50))
-@settings(deadline=None)
 def test_words_of_such_letters_too(spellings: list[str]) -> None:
     with duckdb.connect() as connection:
         lowered = connection.execute("select list_transform(?, lambda s: lower(s))", [spellings]).fetchone()
