@@ -80,7 +80,7 @@ class StreamResponse:
             if connection.queue and not script.armed:
                 yield next_chunk(world, connection, self._renderer)
                 last = clock()
-            elif connection.open and clock() - last >= self._keep_alive:
+            elif connection.open and not connection.queue and clock() - last >= self._keep_alive:
                 yield KEEP_ALIVE
                 last = clock()
 
