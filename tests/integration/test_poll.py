@@ -206,26 +206,29 @@ def test_it_stops_reading_at_the_budget(tmp_path: Path) -> None:
         assert "the limit of 300 posts a day is reached" in said
 
 
+def facts(place: Place) -> int:
+    """Posts in layer 2."""
+    found = place.run("query", "select count(*) as posts from fact_post", "--format", "json")
+    return int(json.loads(found)[0]["posts"])
+
+
 def test_run_polls_and_consolidates_what_came(tmp_path: Path) -> None:
     with simulated() as server:
         place = place_for(tmp_path, server.url)
         process = place.start("run", "--path", "search", "--poll-every", "1s", "--every", "1s", "--no-serve")
         try:
-            facts = tmp_path / "lake" / "layer2" / "fact_post"
             wait_until(
-                lambda: (process.text().count("poll.round") > 2 and facts.exists()) or not process.running,
-                "it polls and consolidates",
+                lambda: process.text().count("poll.round") > 2 or not process.running,
+                "it polls several times",
             )
+            wait_until(lambda: facts(place) > 20 or not process.running, "it consolidates what came")
             process.interrupt()
             assert process.wait() == 0, process.text()
         finally:
             process.end()
         assert "Polled: " in process.text()
         each_post_once(server, tmp_path)
-        (told,) = json.loads(
-            place.run("query", "select count(*) as posts from fact_post", "--format", "json")
-        )
-        assert told["posts"] > 20
+        assert facts(place) > 20
 
 
 def test_wrong_flags_and_nothing_followed_are_one_sentence(tmp_path: Path) -> None:
