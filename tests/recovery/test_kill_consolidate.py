@@ -233,7 +233,7 @@ def killed_often(folder: Path, lines: list[bytes], chance: random.Random, kills:
                         lambda: written(feeder.lake) > commits or not process.running,  # noqa: B023
                         "it writes",
                     )
-                    time.sleep(chance.uniform(0, 0.6))
+                    time.sleep(chance.uniform(0, 0.3))
                 else:
                     time.sleep(instant(chance, 3.0))
                 # the lock is held from the first look at layer 1 to the last commit
@@ -245,6 +245,7 @@ def killed_often(folder: Path, lines: list[bytes], chance: random.Random, kills:
                     finished += 1
             finally:
                 process.end()
+    place.settings["batch_bytes"] = str(1 << 26)  # hundreds of files wait: not one run for each few
     place.run("consolidate")
     reader.look()
     assert not reader.failures, reader.failures
@@ -296,6 +297,8 @@ POINTS = [
     "run.committing",
     "run.committed",
 ]
+ONCE = ("dim_hour", "dim_language", "dim_network", "dim_date")
+"""Tables of which the second run has nothing new: they are written by the first alone."""
 SHORT = ("quarantine.committed", "fact_post.committed", "run.committing")
 
 
@@ -328,7 +331,7 @@ def survive(half: Half, folder: Path, points: list[str], *, first: bool = False)
     "point", [point if point in SHORT else pytest.param(point, marks=pytest.mark.heavy) for point in POINTS]
 )
 def test_consolidation_killed_at_a_crash_point(tmp_path: Path, half: Half, point: str) -> None:
-    survive(half, tmp_path, [point])
+    survive(half, tmp_path, [point], first=point.partition(".")[0] in ONCE)
 
 
 @pytest.mark.heavy
