@@ -31,7 +31,16 @@ from bemtevi.warehouse.model import (
     load_models,
     table_of,
 )
-from bemtevi.warehouse.run import Run, check_zone, commit_run, pinned, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    begun,
+    check_zone,
+    commit_run,
+    pinned,
+    refuse_others,
+    refuse_removed,
+    restored,
+)
 from bemtevi.warehouse.writing import Writing
 
 FACT = "fact_post"
@@ -80,6 +89,8 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._before: dict[str, int] = {}
+        """The version of each table that the next step begins with."""
 
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
@@ -89,6 +100,7 @@ class Consolidation:
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             check_zone(self._lake)
             last = restored(self._lake, self._models)
+            self._before = begun(self._lake, self._models, last)
             raw = self._lake.table(RAW)
             upto = raw.version()
             done = -1 if last is None else last.raw_version
@@ -103,6 +115,7 @@ class Consolidation:
             last = restored(self._lake, self._models)
             if last is None:
                 return
+            self._before = begun(self._lake, self._models, last)
             refuse_removed(self._lake, start)
             files = self._lake.table(RAW).files(last.raw_version, messages_of(start, end))
             yield self._step("period", files, last.raw_version, last, (start, end))
@@ -134,7 +147,9 @@ class Consolidation:
         inspection = Inspection(self._lake, self._engine, number, started_at, live=period is None)
         self._advance(made, files, raw_version, period, inspection)
         run = self._row(kind, number, started_at, raw_version, made)
+        refuse_others(self._lake, self._before, run, self._models)
         commit_run(self._lake, run)
+        self._before |= run.table_versions
         return run
 
     def _row(self, kind: str, number: int, started_at: datetime, raw_version: int, made: Made) -> Run:

@@ -33,7 +33,16 @@ from bemtevi.warehouse.consolidate import (
 )
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import FORMER_PREFIX, SINCE_PREFIX, Model, Scope, load_models, table_of
-from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    all_runs,
+    begun,
+    check_zone,
+    commit_run,
+    refuse_others,
+    refuse_removed,
+    restored,
+)
 from bemtevi.warehouse.writing import Writing
 
 OBSERVATION = "observation"
@@ -99,6 +108,7 @@ class Rebuild(Consolidation):
                 made.posts_before = made.posts_after = 0
             crashpoint.reach("rebuild.made")
             run = self._row("rebuild", number, started_at, last.raw_version, made)
+            refuse_others(self._lake, begun(self._lake, load_models(), last), run, load_models())
             commit_run(self._lake, run)
             return run
 
