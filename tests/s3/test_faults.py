@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,18 +13,24 @@ from tests.faults.scene import eventually, scene
 from tests.s3.conftest import lake_at
 from tests.s3.proxy import CALM, FAULTS, Fate, FaultProxy, fault_proxy
 from tests.s3.server import S3Server
+from tests.support import consolidate, contents, new_lake, post, put, rows
 
-from bemtevi.errors import ConflictError, StorageError
+from bemtevi.errors import BemteviError, ConflictError, StorageError
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.listen import segment
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Messages, Origin
 from bemtevi.listen.writer import Writer
+from bemtevi.warehouse.maintain import Maintenance, Policy
+from bemtevi.warehouse.run import last_run
 
 ORIGIN = Origin("x", "host", "stream", "s")
 SEGMENTS = 30
 EACH = 20
+REPEATED = ("slow_down", "error", "cut", "error_after")
+"""The clients repeat these requests; what fails for good makes a run of hundreds of requests begin anew."""
+SELDOM = 0.03
 
 
 def until_it_works(work: Callable[[], object], tries: int = 60) -> int:
@@ -64,6 +72,69 @@ def test_every_acknowledged_message_is_in_layer_1_once(
     expected = [number for number in range(SEGMENTS * EACH) if number % EACH != 3]
     assert sorted(lake.table(RAW).read()["sequence"].to_pylist()) == expected
     assert lake.table(QUARANTINE).read().num_rows == SEGMENTS
+
+
+def test_layer_2_is_that_of_a_folder_and_no_reader_sees_half_of_it(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    quiet = lake_at(bucket, s3_server.options(), tmp_path)
+    shaken = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+    alone = new_lake(tmp_path / "alone")
+    stop = threading.Event()
+    read: list[int] = []
+    wrong: list[object] = []
+
+    def reader() -> None:
+        while not stop.is_set():
+            try:
+                run = last_run(quiet)
+                (one,) = rows(
+                    quiet,
+                    "select (select count(*) from fact_post) as posts, "
+                    "(select count(distinct post_id) from bridge_post_hashtag) as tagged, "
+                    "(select coalesce(sum(posts), 0) from agg_hashtag_hour) as counted",
+                )
+            except BemteviError as error:
+                wrong.append(error)
+                return
+            if run is not None:
+                read.append(one["posts"])
+                if not one["posts"] == one["tagged"] == one["counted"] or one["posts"] % 10:
+                    wrong.append(one)
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    try:
+        for number in range(2):
+            posts = [post(n, f"#tag{n % 3} ação") for n in range(number * 10, number * 10 + 10)]
+            for lake in (quiet, alone):
+                put(lake, [*posts, post(number, "#tag0 de novo")], number=number)
+            proxy.set(Fate(SELDOM, REPEATED, seed=number))
+            until_it_works(lambda: consolidate(shaken))
+            consolidate(alone)
+    finally:
+        stop.set()
+        thread.join()
+    assert sum(proxy.done.values()) > 5
+    assert wrong == []
+    assert len(read) > 3
+    assert contents(quiet) == contents(alone)
+
+
+def test_maintenance_changes_no_row(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    quiet = lake_at(bucket, s3_server.options(), tmp_path)
+    shaken = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+    for number in range(2):
+        put(quiet, [post(n, f"#tag{n % 3}") for n in range(number * 10, number * 10 + 10)], number=number)
+        consolidate(quiet)
+    before, messages = contents(quiet), quiet.table(RAW).read().sort_by("sequence")
+    proxy.set(Fate(SELDOM, REPEATED, seed=3))
+    until_it_works(lambda: Maintenance(shaken, Policy(1), lambda: datetime.now(UTC)).run())
+    assert sum(proxy.done.values()) > 5
+    assert contents(quiet) == before
+    assert quiet.table(RAW).read().sort_by("sequence") == messages
 
 
 def test_the_listener_outlives_faults_and_the_end_of_the_server(
