@@ -3,12 +3,13 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+SPARK_READY := .venv/.spark-ready
 MINUTES ?= 15
 # Many tests wait for a clock: more of them than there are cores run side by side.
 WORKERS ?= 4
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-browser test-heavy test-faults soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-heavy test-faults test-spark soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -28,7 +29,8 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser"
+	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not spark"
+	@command -v java >/dev/null || echo "Left out: the tests on Spark, which need Java 17 or 21; make test-spark installs it."
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
@@ -43,6 +45,16 @@ test-browser: $(READY) ## The dashboard in a real Chromium
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
 	@test -e node_modules/axe-core || npm install --silent --no-save --no-package-lock --ignore-scripts axe-core@4.14.1
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-spark: $(SPARK_READY) ## The same tables on Spark, with Java 17 or 21
+	@command -v java >/dev/null || { apt-get update -qq && { \
+	  apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless || \
+	  apt-get install -y -qq --no-install-recommends openjdk-21-jre-headless; }; } >/dev/null
+	$(BIN)/python -m pytest -m spark tests/spark
+
+$(SPARK_READY): requirements-spark.lock $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-spark.lock
+	@touch $(SPARK_READY)
 
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .

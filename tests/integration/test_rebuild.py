@@ -107,6 +107,7 @@ def test_it_gives_the_same_tables_and_nobody_sees_it_before_the_end(lake: Lake) 
     assert len(seen) == 3, "a step for each file of layer 1"
     assert all(one == spoilt for one in seen)
     assert vars(run)["kind"] == "rebuild"
+    assert vars(run)["posts_before"] == vars(run)["posts_after"] == len(before["fact_post"])
     assert consolidate(lake) == [], "what was consolidated is not new again"
     assert [one.wrong for one in compare(lake, "1GB")] == [0] * 5
     assert rows(lake, "select count(*) as n from quarantine") == [{"n": 3}], "none twice"

@@ -9,7 +9,7 @@ Leaves to others what is in a table, and to `layout` where it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -215,6 +215,19 @@ class Table:
             with self.told():
                 table.alter.set_table_properties({name: value}, raise_if_not_exists=False)
         return table.version()
+
+    def written_by(self, write: Callable[[str], None]) -> int:
+        """Let another writer of Delta commit to the table, which has our form by then; the new version.
+
+        `write` is given the table's address. Whoever calls holds the lock of the lake.
+        """
+        self.delta()
+        crashpoint.reach(f"{self.definition.name}.committing")
+        write(self.uri)
+        written = self.version()
+        metrics.committed(self.definition.name)
+        crashpoint.reach(f"{self.definition.name}.committed")
+        return written
 
     def restore(self, version: int) -> int:
         """Bring back an earlier content as a new version; the new version."""

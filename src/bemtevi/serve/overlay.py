@@ -24,7 +24,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog, columns_of
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, sql_dates, sql_hours, views
-from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.hashtag import fold_plain
 from bemtevi.warehouse.model import SINCE_PREFIX, Model, load_models, table_of
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -60,7 +60,7 @@ class Step:
 class Overlay:
     """Newer rows over some catalogs of one run. For one thread. Use as a context manager."""
 
-    def __init__(self, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
+    def __init__(self, arrivals: Arrivals, engine: DuckDBEngine, catalogs: Sequence[Catalog]) -> None:
         self._arrivals = arrivals
         self.engine = engine
         self._writers = [catalog.cursor() for catalog in catalogs]

@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engine import UNREADABLE, Engine, Staged
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
@@ -171,9 +169,9 @@ class Consolidation:
         staged = engine.stage(files, period)
         touched = {column: engine.touched_hours(column) for column in hour_columns()}
         if period is None:
-            self._quarantine(staged.unreadable, raw_version)
+            self._quarantine(staged, raw_version)
             inspection.look_at_messages(files, raw_version)
-            made.quarantined += staged.unreadable.num_rows
+            made.quarantined += staged.unreadable
         else:
             touched[CREATED_HOUR] = hours_of(*period)
         made.messages += staged.messages
@@ -279,14 +277,13 @@ class Consolidation:
         table = self._lake.table(model.definition)
         if not plan.changed and version is not None:
             return version
-        rows = self._engine.read(model.name)
-        if model.scope is Scope.WHOLE:
-            return table.replace("true", rows)
+        where: str | None = "true"
         if model.scope is Scope.DATES:
-            return table.replace(self._on_dates(model, plan.hours), rows)
-        if plan.before == 0 or not plan.hours:  # nothing goes
-            return table.append(rows)
-        return table.replace(self._within(model, plan.hours), rows)
+            where = self._on_dates(model, plan.hours)
+        elif model.scope is not Scope.WHOLE:
+            nothing_goes = plan.before == 0 or not plan.hours
+            where = None if nothing_goes else self._within(model, plan.hours)
+        return self._engine.write(model.name, table, where)
 
     def _within(self, model: Model, hours: Sequence[datetime]) -> str:
         """The rows of some hours, as SQL; their dates too, for those are the partitions."""
@@ -316,12 +313,12 @@ class Consolidation:
         dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
         return [date.isoformat() for date in sorted(dates)]
 
-    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+    def _quarantine(self, staged: Staged, raw_version: int) -> None:
         """Write what staging could not read, once for each version of raw."""
         table = self._lake.table(QUARANTINE)
         done = table.transaction(STAGING)
-        if unreadable.num_rows and (done is None or done < raw_version):
-            table.append(unreadable, (STAGING, raw_version))
+        if staged.unreadable and (done is None or done < raw_version):
+            self._engine.write(UNREADABLE, table, None, transaction=(STAGING, raw_version))
 
 
 def _counts_in(model: Model) -> bool:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, Self
 
-import pyarrow as pa
-
+from bemtevi.lake.table import Table
 from bemtevi.warehouse.model import Model
+
+UNREADABLE = "unreadable"
+"""The relation, of the form of `quarantine`, that `stage` makes beside `observation`."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Staged:
 
     messages: int
     observations: int
-    unreadable: pa.Table
-    """Rows of `quarantine`: messages that should hold a post and gave none."""
+    unreadable: int
+    """Messages that should hold a post and gave none: the rows of the relation `unreadable`."""
 
 
 class Engine(Protocol):
@@ -36,8 +38,8 @@ class Engine(Protocol):
     def __exit__(self, *raised: object) -> None: ...
 
     def stage(self, files: Sequence[str], hours: tuple[datetime, datetime] | None = None) -> Staged:
-        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in
-        [first, second)."""
+        """Make the relations `observation` and `unreadable` from files of `raw`; with `hours`, observations
+        only of posts written in [first, second)."""
         ...
 
     def touched_hours(self, column: str) -> list[datetime]:
@@ -84,10 +86,27 @@ class Engine(Protocol):
         """The answer to one small SELECT over the relations defined, in the models' SQL; times in UTC."""
         ...
 
-    def read(self, name: str) -> pa.RecordBatchReader:
-        """The rows of a table just made, in the model's order."""
+    def write(
+        self,
+        name: str,
+        table: Table,
+        where: str | None,
+        transaction: tuple[str, int] | None = None,
+        *,
+        anew: bool = False,
+    ) -> int:
+        """Put the rows of a relation into a table, in one commit; its new version.
+
+        They take the place of the rows that satisfy `where` (SQL over the table's columns, "true" for all),
+        or are added if it is None. With `anew`, they take the place of all rows, and their columns of
+        its own. In a file they are in the order of the model.
+        """
+        ...
+
+    def leave_out(self, files: Sequence[str]) -> int:
+        """Take out of `unreadable` the messages that stand in files of `quarantine`; how many are left."""
         ...
 
     def drop(self, name: str) -> None:
-        """Forget a relation."""
+        """Forget a relation; with `observation` also `unreadable`."""
         ...

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from bemtevi import crashpoint
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
@@ -22,7 +20,6 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
 from bemtevi.warehouse.consolidate import (
     FACT,
-    STAGING,
     Consolidation,
     Hours,
     Made,
@@ -31,6 +28,7 @@ from bemtevi.warehouse.consolidate import (
     hours_of,
     messages_of,
 )
+from bemtevi.warehouse.engine import UNREADABLE, Staged
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import FORMER_PREFIX, SINCE_PREFIX, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
@@ -64,7 +62,7 @@ class Rebuild(Consolidation):
             number = last.number + 1
             started_at = self._clock()
             names = {model.name for model in wanted}
-            self._anew = names if period is None else set()
+            self._anew = set(names) if period is None else set()
             # a table made anew has counted nothing of those that it reads and that are not
             self._nothing_counted = period is None
             made = Made({name: at for name, at in self._from.items() if name not in self._anew})
@@ -207,24 +205,14 @@ class Rebuild(Consolidation):
         if model.name not in self._anew:
             return super()._write(model, plan, version)
         self._anew.discard(model.name)
-        return self._lake.table(model.definition).make_anew(self._engine.read(model.name))
+        return self._engine.write(model.name, self._lake.table(model.definition), None, anew=True)
 
-    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+    def _quarantine(self, staged: Staged, raw_version: int) -> None:
         """Write what this version cannot read and an earlier one could."""
         del raw_version
-        if not unreadable.num_rows:
-            return
         table = self._lake.table(QUARANTINE)
-        names = ["session", "sequence"]
-        known = {
-            (row["session"], row["sequence"])
-            for batch in table.scan(names, f"stage = '{STAGING}'")
-            for row in batch.to_pylist()
-        }
-        keys = unreadable.select(names).to_pylist()
-        new = unreadable.filter(pa.array([tuple(key.values()) not in known for key in keys]))
-        if new.num_rows:
-            table.append(new)
+        if staged.unreadable and self._engine.leave_out(table.snapshot().files):
+            self._engine.write(UNREADABLE, table, None)
 
 
 def _reads(model: Model) -> set[str]:

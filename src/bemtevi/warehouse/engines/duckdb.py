@@ -16,12 +16,14 @@ import pyarrow as pa
 from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse import hashtag, holiday
-from bemtevi.warehouse.engine import Staged
+from bemtevi.warehouse.engine import UNREADABLE, Staged
 from bemtevi.warehouse.model import Model, staging_files
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from bemtevi.lake.table import Table
 
 COMMON = ("functions", "observation")
 """Staging files that are no dialect."""
@@ -115,8 +117,23 @@ class DuckDBEngine:
                 run("create or replace temp view delivered as select * from no_message")
                 self._stage_dialect(NO_DIALECT)
             run(f"create or replace temp view observation as select * from staged where {READ} and {within}")
-            unreadable = run("select * from unread order by session, sequence").to_arrow_table()
-        return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
+        return Staged(messages, self._count("observation"), self._count("unread"))
+
+    def stage_messages(self, messages: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """The observations in some messages, and the rows of `quarantine` of those that gave none.
+
+        What an executor of a cluster asks: nothing is kept.
+        """
+        run = self._connection.execute
+        run("drop table if exists staged")
+        run("drop table if exists unread")
+        self._connection.register("given", messages)
+        run("create or replace temp view delivered as select * from given")
+        for dialect in messages["dialect"].unique().to_pylist() or [NO_DIALECT]:
+            self._stage_dialect(dialect)
+        observations = run(f"select * from staged where {READ}").to_arrow_table()
+        unreadable = run("select * from unread").to_arrow_table()
+        return observations, unreadable.cast(QUARANTINE.schema)
 
     def _stage_dialect(self, dialect: str) -> None:
         """Add what the messages of one dialect in `delivered` hold to `staged` and `unread`."""
@@ -231,9 +248,39 @@ class DuckDBEngine:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def read(self, name: str) -> pa.RecordBatchReader:
-        """See the contract."""
+        """The rows of a relation, for who answers in this process."""
         with self._told():
             return self._connection.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
+
+    def write(
+        self,
+        name: str,
+        table: Table,
+        where: str | None,
+        transaction: tuple[str, int] | None = None,
+        *,
+        anew: bool = False,
+    ) -> int:
+        """See the contract; `make` has put the rows in order."""
+        source = "unread" if name == UNREADABLE else name
+        by = " order by session, sequence" if name == UNREADABLE else ""
+        with self._told():
+            rows = self.read(f"{source}{by}")
+            if name == UNREADABLE:
+                rows = rows.cast(QUARANTINE.schema)
+            if anew:
+                return table.make_anew(rows)
+            if where is None:
+                return table.append(rows, transaction)
+            return table.replace(where, rows, transaction)
+
+    def leave_out(self, files: Sequence[str]) -> int:
+        """See the contract."""
+        with self._told():
+            if files:
+                known = f"select (session, sequence) from {_parquet(files)}"
+                self._connection.execute(f"delete from unread where (session, sequence) in ({known})")
+            return self._count("unread")
 
     def drop(self, name: str) -> None:
         """See the contract."""
