@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -18,6 +18,9 @@ from bemtevi.errors import BemteviError, MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.listen.tail import Tail
 from bemtevi.settings import Settings
+
+if TYPE_CHECKING:
+    from bemtevi.serve.snapshot import Snapshots
 
 log = structlog.get_logger()
 NEEDS_EXTRA = "The server needs the extra 'serve': pip install 'bemtevi[serve]'."
@@ -54,7 +57,6 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
 
         from bemtevi.serve.api import create_app
         from bemtevi.serve.api.guard import Access
-        from bemtevi.serve.snapshot import Snapshots
     except ImportError:
         raise UsageError(NEEDS_EXTRA) from None
     local = is_local(host)
@@ -66,13 +68,7 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
         )
     key = settings.author_key.get_secret_value() if settings.author_key is not None else None
     listening = _socket(host, port)
-    with Snapshots(
-        lake,
-        memory_limit=settings.memory_limit,
-        sql_memory_limit=SQL_MEMORY,
-        threads=settings.threads,
-        tail=Tail(settings.journal, lake.layout.table(1, "")),
-    ) as snapshots:
+    with snapshots_of(settings, lake) as snapshots:
         made = create_app(snapshots, Access(token or None, key), local=local)
         config = uvicorn.Config(
             made,
@@ -93,6 +89,19 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
             server.should_exit = True
             work.finish(5.0)
             listening.close()
+
+
+def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
+    """The snapshots of a lake with what this machine's journals have before layer 1 does. Not yet entered."""
+    from bemtevi.serve.snapshot import Snapshots
+
+    return Snapshots(
+        lake,
+        memory_limit=settings.memory_limit,
+        sql_memory_limit=SQL_MEMORY,
+        threads=settings.threads,
+        tail=Tail(settings.journal, lake.layout.table(1, "")),
+    )
 
 
 @contextmanager

@@ -12,20 +12,19 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from bemtevi.cli.app import app, lake_of, only_warnings, out, told
+from bemtevi.cli.serve import snapshots_of
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import read_rules
-from bemtevi.listen.tail import Tail
 from bemtevi.serve.live import encode, events
 from bemtevi.serve.overlay import Step
-from bemtevi.serve.snapshot import Snapshot, Snapshots
+from bemtevi.serve.snapshot import Snapshot
 from bemtevi.serve.terminal import plain
 from bemtevi.serve.watched import Watched, post_line
 from bemtevi.settings import Settings
 from bemtevi.warehouse.engines import asked_hashtags
 from bemtevi.warehouse.hashtag import extract, fold
 
-SQL_MEMORY = "64MB"
 LOOK_SECONDS = 0.25
 Event = tuple[str, dict[str, Any]]
 
@@ -55,13 +54,7 @@ def watch(
         for kind, _, full, _ in events(snapshot, step, str) if step.posts.num_rows else ():
             came.put((kind, full))
 
-    snapshots = Snapshots(
-        lake,
-        memory_limit=settings.memory_limit,
-        sql_memory_limit=SQL_MEMORY,
-        threads=settings.threads,
-        tail=Tail(settings.journal, lake.layout.table(1, "")),
-    )
+    snapshots = snapshots_of(settings, lake)
     snapshots.brought.append(bring)
     with snapshots, stop_on_signal(seconds) as stop:
         with snapshots.lease() as snapshot:

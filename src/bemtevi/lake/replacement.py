@@ -87,7 +87,7 @@ class Replacement:
         with self.table.told():
             actions = pa.table(self._delta.get_add_actions())
         sizes = dict(zip(actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True))
-        paths = [address.removeprefix(self.table.uri).lstrip("/") for address in replaced]
+        paths = [self.table.path_of(address) for address in replaced]
         if not set(paths) <= set(sizes):
             raise ConflictError(f"Another process changed {self.table.uri} at the same time; run it again.")
         now = time.time_ns() // 1_000_000

@@ -83,6 +83,10 @@ class Table:
         self.is_local = "://" not in uri
         """Whether the table is a folder of this machine."""
 
+    def path_of(self, file: str) -> str:
+        """The path within the table of a file that is told with the table's address."""
+        return file.removeprefix(self.uri).lstrip("/")
+
     def exists(self) -> bool:
         """Whether the table has been made."""
         with self.told():

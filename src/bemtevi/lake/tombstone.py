@@ -160,7 +160,7 @@ class Tombstones:
         found = [TOMBSTONE.schema.empty_table()]
         for commit in table.commits(version, table.version()):
             for file in commit.files:
-                with table.told(), table.filesystem.open_input_file(_inside(file, table.uri)) as source:
+                with table.told(), table.filesystem.open_input_file(table.path_of(file)) as source:
                     found.append(pq.read_table(source).select(TOMBSTONE.schema.names).cast(TOMBSTONE.schema))
         return pa.concat_tables(found)
 
@@ -239,7 +239,3 @@ def known_again(gone_rows: pa.Table, ids: Iterable[Sequence[str]], suppression: 
         index for index, (network, subject, id_) in enumerate(ids)
         if suppression.digest(network, subject, id_) in erased
     ]  # fmt: skip
-
-
-def _inside(file: str, uri: str) -> str:
-    return file.removeprefix(uri).lstrip("/")

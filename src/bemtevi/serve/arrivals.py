@@ -122,7 +122,7 @@ class Arrivals:
         if self._tail.covers(application, before, number):
             return
         for file in commit.files:
-            path = file.removeprefix(self._table.uri + "/")
+            path = self._table.path_of(file)
             with self._table.told(), self._table.filesystem.open_input_file(path) as source:
                 rows = pq.ParquetFile(source).read()
             day = path.split("/", 1)[0].removeprefix("received_date=")

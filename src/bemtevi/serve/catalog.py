@@ -21,6 +21,7 @@ from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
+from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, check_zone, last_run
@@ -112,9 +113,7 @@ class Catalog:
         self._connection.execute("create table made.moment as select 0::bigint as number")
         for definition, files in tables.files:
             self._view(definition, files)
-        sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
-        for statement in duckdb.extract_statements(sql):
-            self._connection.execute(statement.query)
+        define_named_views(self._connection)
         if self._closed:
             self._connection.execute("set max_temp_directory_size = '1GB'")
             self._connection.execute("set allowed_paths = ?", [self._files])
@@ -212,11 +211,7 @@ class Catalog:
         stored = f"select * from made.{name} where false"
         if files:
             self._files += files
-            names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-            stored += (
-                " union all by name "
-                f"select * from read_parquet([{names}], hive_partitioning = true, union_by_name = true)"
-            )
+            stored += f" union all by name select * from {parquet(files)}"
         columns = columns_of(definition)
         self._connection.execute(f"create view made.{name}_stored as select {columns} from ({stored})")
         self._connection.execute(
@@ -226,6 +221,13 @@ class Catalog:
                 f"select {columns} from made.{name}_stored union all select {columns} from made.{name}",
             )
         )
+
+
+def define_named_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """The views of `views.sql`, over the tables that the connection knows by their names."""
+    sql = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
+    for statement in duckdb.extract_statements(sql):
+        connection.execute(statement.query)
 
 
 def columns_of(definition: TableDefinition) -> str:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import Enum
 
 from bemtevi.serve.catalog import columns_of, with_derived
+from bemtevi.warehouse import literal
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, table_of
 
 DIM_HASHTAG = "dim_hashtag"
@@ -71,7 +72,7 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
         newer = f"select {columns} from made.{name}"
         match kind_of(model):
             case Kind.POSTS if touched.replaced_dates:
-                dates = sql_dates(touched.replaced_dates)
+                dates = literal.dates(touched.replaced_dates)
                 kept = (
                     f"{stored} where created_date not in ({dates})"
                     f" union all {stored} where created_date in ({dates})"
@@ -86,7 +87,11 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
                 kept = f"{stored} where hashtag not in (select hashtag from made.{name})"
             case Kind.COUNTED if touched.hours:
                 column = "created_hour" if model.scope is Scope.HOURS else "created_date"
-                values = sql_hours(touched.hours) if model.scope is Scope.HOURS else sql_dates(touched.dates)
+                values = (
+                    literal.hours(touched.hours)
+                    if model.scope is Scope.HOURS
+                    else literal.dates(touched.dates)
+                )
                 kept = f"{stored} where {column} not in ({values})"
                 newer = _counted(model, touched)
             case _:
@@ -100,8 +105,8 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
 
 def _counted(model: Model, touched: Touched) -> str:
     """A model's rows of the touched hours or days, from the views of its inputs."""
-    dates = f"created_date in ({sql_dates(touched.dates)})"
-    hours = f"{dates} and created_hour in ({sql_hours(touched.hours)})"
+    dates = f"created_date in ({literal.dates(touched.dates)})"
+    hours = f"{dates} and created_hour in ({literal.hours(touched.hours)})"
     inputs = ", ".join(
         f"{put} as (select * from main.{table_of(put)} where "
         f"{dates if put.startswith(DAY_PREFIX) else hours})"
@@ -112,7 +117,7 @@ def _counted(model: Model, touched: Touched) -> str:
 
 def _hour_posts(touched: Touched) -> str:
     """`hashtag_hour_posts`, which counts the touched hours from the hashtags of posts."""
-    hours, dates = sql_hours(touched.hours), sql_dates(touched.dates)
+    hours, dates = literal.hours(touched.hours), literal.dates(touched.dates)
     return (
         "create or replace view hashtag_hour_posts as "
         "select network, hashtag, created_hour, created_date, posts from made.agg_hashtag_hour_stored "
@@ -120,13 +125,3 @@ def _hour_posts(touched: Touched) -> str:
         "select network, hashtag, created_hour, created_date, count(*) as posts from bridge_post_hashtag "
         f"where created_date in ({dates}) and created_hour in ({hours}) group by all"
     )
-
-
-def sql_dates(dates: Collection[date]) -> str:
-    """Dates as a list in SQL."""
-    return ", ".join(f"date '{one.isoformat()}'" for one in sorted(dates))
-
-
-def sql_hours(hours: Collection[datetime]) -> str:
-    """Instants as a list in SQL."""
-    return ", ".join(f"timestamptz '{one.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'" for one in sorted(hours))

@@ -24,7 +24,8 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog, columns_of
-from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, sql_dates, sql_hours, views
+from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, views
+from bemtevi.warehouse import literal
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hashtag import fold_plain
@@ -169,8 +170,8 @@ class Overlay:
         writer = self._writers[0]
         where = ""
         if model.definition.partition_by:  # a partition that is named is the only one read
-            dates = sql_dates(set(made[model.day].to_pylist()))
-            hours = sql_hours(set(made[model.hour].to_pylist()))
+            dates = literal.dates(set(made[model.day].to_pylist()))
+            hours = literal.hours(set(made[model.hour].to_pylist()))
             where = f"where {model.day} in ({dates}) and {model.hour} in ({hours})"
         _name(writer, "wanted", made.select(list(key)))
         try:
@@ -198,8 +199,8 @@ class Overlay:
             ).to_arrow_table()
             later = writer.execute(
                 f"select {columns_of(source.definition)} from (select * from {source.name} "
-                f"where {source.day} >= {sql_dates({min(seen[source.day].to_pylist())})} "
-                f"and {source.hour} >= {sql_hours({min(seen[source.hour].to_pylist())})}) as known "
+                f"where {source.day} >= {literal.dates({min(seen[source.day].to_pylist())})} "
+                f"and {source.hour} >= {literal.hours({min(seen[source.hour].to_pylist())})}) as known "
                 f"semi join wanted using ({author}) anti join wanted using ({sighting})"
             ).to_arrow_table()
         finally:

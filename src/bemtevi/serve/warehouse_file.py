@@ -18,8 +18,9 @@ from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
-from bemtevi.serve.catalog import Catalog, with_derived
+from bemtevi.serve.catalog import Catalog, define_named_views, with_derived
 from bemtevi.serve.questions import need_a_run
+from bemtevi.warehouse.literal import text
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 
@@ -34,15 +35,13 @@ def write_duckdb(lake: Lake, catalog: Catalog, path: Path, *, copy: bool) -> lis
     with _written(path) as part, catalog.cursor() as cursor:
         if not copy:
             _load_delta(cursor)
-        cursor.execute(f"attach {_quoted(str(part))} as exported")
+        cursor.execute(f"attach {text(str(part))} as exported")
         cursor.execute("use exported")
         for definition in _definitions(lake):
             rows = f"from memory.main.{definition.name}" if copy else _stored(lake, definition)
             cursor.execute(f"create {kind} {definition.name} as {rows}")
             _comment(cursor, definition, kind)
-        views = (resources.files("bemtevi.serve") / "views.sql").read_text(encoding="utf-8")
-        for statement in duckdb.extract_statements(views):
-            cursor.execute(statement.query)
+        define_named_views(cursor)
         names = "select table_name from information_schema.tables where table_catalog = 'exported' order by 1"
         found = [name for (name,) in cursor.execute(names).fetchall()]
         cursor.execute("use memory")
@@ -62,23 +61,23 @@ def _stored(lake: Lake, definition: TableDefinition) -> str:
     uri = lake.layout.table(definition.layer, definition.name)
     if lake.layout.is_local:
         uri = str(Path(uri).resolve())
-    return with_derived(definition, f"select * from delta_scan({_quoted(uri)})")
+    return with_derived(definition, f"select * from delta_scan({text(uri)})")
 
 
 def _load_delta(connection: duckdb.DuckDBPyConnection) -> None:
     if util.find_spec(EXTENSION) is None:
         raise UsageError(NEEDS_EXTRA)
     folder = Path(str(resources.files(EXTENSION)))
-    connection.execute(f"load {_quoted(str(next(folder.rglob('*.duckdb_extension'))))}")
+    connection.execute(f"load {text(str(next(folder.rglob('*.duckdb_extension'))))}")
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, definition: TableDefinition, kind: str) -> None:
     """What the data dictionary says, where a program finds it."""
-    connection.execute(f"comment on {kind} {definition.name} is {_quoted('Grain: ' + definition.grain)}")
+    connection.execute(f"comment on {kind} {definition.name} is {text('Grain: ' + definition.grain)}")
     told = [(column.name, column.description) for column in definition.columns]
     told += [(column.name, column.description) for column in definition.derived]
     for name, description in told:
-        connection.execute(f'comment on column {definition.name}."{name}" is {_quoted(description)}')
+        connection.execute(f'comment on column {definition.name}."{name}" is {text(description)}')
 
 
 @contextmanager
@@ -99,7 +98,3 @@ def _written(path: Path) -> Iterator[Path]:
     finally:
         for rest in (part, log):
             rest.unlink(missing_ok=True)
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

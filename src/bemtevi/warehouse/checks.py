@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bemtevi.lake.definition import Check, CheckKind, Severity
+from bemtevi.warehouse.literal import texts
 
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 """Answers one SELECT over the tables just made."""
@@ -155,8 +156,7 @@ def _wrong_row(check: Check) -> str | None:
         return " or ".join(f"{column} is null" for column in check.columns)
     if check.kind is CheckKind.ACCEPTED_VALUES:
         (column,) = check.columns
-        values = ", ".join("'" + value.replace("'", "''") + "'" for value in check.values)
-        return f"{column} is not null and {column} not in ({values})"
+        return f"{column} is not null and {column} not in ({texts(check.values)})"
     return None
 
 

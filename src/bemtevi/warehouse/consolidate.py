@@ -18,7 +18,6 @@ import pyarrow as pa
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.table import Table
 from bemtevi.warehouse.deletion import Changes, Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.inspection import Inspection
@@ -135,7 +134,7 @@ class Consolidation:
         if last is None or version is None or last.tombstone_version == version:
             return
         fact = next(model for model in self._models if model.name == FACT)
-        self._deletions.note_posts_of_asked(fact, self._files(fact, last))
+        self._deletions.note_posts_of_asked(fact, self._files(fact, last.table_versions))
         version = self._deletions.version()
         changes = self._deletions.changes(last.tombstone_version)
         for hours in _some_at_once(self._hours_gone(changes, last)):
@@ -158,7 +157,9 @@ class Consolidation:
             for model in self._models:
                 # what is made of other tables alone goes with them
                 if model.scope is Scope.HOURS and "existing" in model.inputs:
-                    found[model.touched] |= {*self._engine.concerned_hours(model, self._files(model, last))}
+                    found[model.touched] |= {
+                        *self._engine.concerned_hours(model, self._files(model, last.table_versions))
+                    }
         return {column: sorted(hours) for column, hours in found.items()}
 
     def _hours_back(self, changes: Changes, last: Run) -> list[datetime]:
@@ -172,10 +173,13 @@ class Consolidation:
         hours = self._engine.touched_hours(CREATED_HOUR)
         return [hour for hour in hours if kept_from is None or hour >= kept_from]
 
-    def _files(self, model: Model, last: Run) -> list[str]:
-        """The files of a table as a run shows it."""
-        version = last.table_versions.get(model.name)
-        return [] if version is None else list(self._lake.table(model.definition).snapshot(version).files)
+    def _files(self, model: Model, versions: Mapping[str, int], where: str | None = None) -> list[str]:
+        """The files of a table at its version, all or those with rows of `where`; none before its first."""
+        version = versions.get(model.name)
+        if version is None:
+            return []
+        table = self._lake.table(model.definition)
+        return list(table.snapshot(version).files) if where is None else table.files(version, where)
 
     def _step_again(self, kind: str, hours: Sequence[datetime], last: Run) -> Run:
         """Make some hours again from all of layer 1 that is consolidated so far."""
@@ -297,28 +301,24 @@ class Consolidation:
         engine = self._engine
         plans = {}
         for model in self._models:
-            table = self._lake.table(model.definition)
-            version = versions.get(model.name)
             hours = touched[model.touched]
             files: list[str] = []
             existing = 0
             if model.scope is Scope.HOURS:
-                files = [] if version is None else table.files(version, self._within(model, hours))
+                files = self._files(model, versions, self._within(model, hours))
                 existing = engine.define_existing(model, files, hours)
                 if again and model.touched == CREATED_HOUR:
                     engine.define_existing(model, [], hours)
                 files = files if existing else []
             elif model.scope is Scope.WHOLE:
-                files = [] if version is None else table.snapshot(version).files
+                files = self._files(model, versions)
                 existing = engine.define_existing(model, files, None)
             elif model.scope is Scope.SINCE:
                 where = self._since(model, hours)
-                whole = [] if version is None else table.snapshot(version).files
-                existing = engine.define_existing(model, whole, None)
-                later = [] if version is None else table.files(version, where)
-                engine.define_existing_since(model, later, where)
-            elif version is not None:
-                files = self._files_of_dates(model, table, version, hours)
+                existing = engine.define_existing(model, self._files(model, versions), None)
+                engine.define_existing_since(model, self._files(model, versions, where), where)
+            else:
+                files = self._files_of_dates(model, versions, hours)
             for name in model.inputs:
                 if name in model.needs and not engine.ask(model.needs[name]):
                     self._define_beside(name, {}, touched)
@@ -329,13 +329,13 @@ class Consolidation:
             changed = True
             if model.scope is Scope.SINCE:
                 hours = engine.keep_changed(model)
-                files = [] if version is None else table.files(version, self._within(model, hours))
+                files = self._files(model, versions, self._within(model, hours))
                 changed = bool(hours)
             elif model.scope is Scope.WHOLE and existing == made and not _counts_in(model):
                 changed = self._differs(model)
             # nothing changed, no version: but for the first, which makes the table
-            if changed or version is None:
-                writing.begin(table, files, self._rows(model, files, hours))
+            if changed or model.name not in versions:
+                writing.begin(self._lake.table(model.definition), files, self._rows(model, files, hours))
             plans[model.name] = Plan(hours, existing, made)
         inspection.look_across(self._models)
         for model in self._models:
@@ -354,21 +354,20 @@ class Consolidation:
             return
         model = next(model for model in load_models() if model.name == source)
         hours = touched[model.touched]
-        if name.startswith(FORMER_PREFIX):
-            version = versions.get(source)
+        former = name.startswith(FORMER_PREFIX)
+        if former:
             where = self._within(model, hours)
-            files = [] if version is None else self._lake.table(model.definition).files(version, where)
-            self._engine.define_former(name, model, files, hours)
-            return
-        if name.startswith(WHOLE_PREFIX):
+        elif name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
             where = self._on_dates(model, hours)
         else:
             where = self._since(model, hours)
-        version = versions.get(source)
-        files = [] if version is None else self._lake.table(model.definition).files(version, where)
-        self._engine.define_beside(name, model, files, hours, where)
+        files = self._files(model, versions, where)
+        if former:
+            self._engine.define_former(name, model, files, hours)
+        else:
+            self._engine.define_beside(name, model, files, hours, where)
 
     def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> pa.RecordBatchReader:
         """What takes the place of some files of a table: what was just made, and their other hours."""
@@ -379,11 +378,11 @@ class Consolidation:
         return self._engine.read(name)
 
     def _files_of_dates(
-        self, model: Model, table: Table, version: int, hours: Sequence[datetime]
+        self, model: Model, versions: Mapping[str, int], hours: Sequence[datetime]
     ) -> list[str]:
         """The files of the dates of some hours, each of one date."""
         ends = tuple(f"/{model.day}={date}/" for date in self._dates(model, hours))
-        files = table.files(version, self._on_dates(model, hours))
+        files = self._files(model, versions, self._on_dates(model, hours))
         # to be removed whole: what the log could not tell apart must not be among them
         return [file for file in files if any(end in file for end in ends)]
 

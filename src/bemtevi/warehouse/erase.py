@@ -29,6 +29,7 @@ from bemtevi.lake.erasure import ErasableTable
 from bemtevi.lake.lake import MERGE_LOCK, MERGE_LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.tombstone import LOCK, TOMBSTONE, Action, Origin, Subject, Tombstones, gone
+from bemtevi.warehouse.literal import texts
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.redact import Gone, redact
 from bemtevi.warehouse.run import MAINTENANCE, Run, commit_run, last_run, pinned
@@ -132,7 +133,7 @@ class Erasure:
                 last = last_run(self._lake)
                 assert last is not None  # noqa: S101  asked before
                 for commit in table.commits(self._consolidated_version(last), table.version()):
-                    waiting |= {file.removeprefix(table.uri).lstrip("/") for file in commit.files}
+                    waiting |= {table.path_of(file) for file in commit.files}
         return waiting
 
     def _holding(
@@ -147,7 +148,7 @@ class Erasure:
         paths = sorted(table.paths(version) | {*more})
         if not paths:
             return set()
-        names = ", ".join("'" + f"{table.uri}/{path}".replace("'", "''") + "'" for path in paths)
+        names = texts(f"{table.uri}/{path}" for path in paths)
         # bytes that are not plain text are written as \\x22 and the like: no digits of an id
         raw_bytes = r"regexp_replace(cast(payload as varchar), '\\x[0-9A-F]{2}', ' ', 'g')"
         payload = "payload" if table.definition is RAW else raw_bytes
@@ -167,7 +168,7 @@ class Erasure:
                 found = connection.execute(sql).fetchall()
         except duckdb.Error as error:
             raise StorageError(f"{table.uri} cannot be searched: {str(error).splitlines()[0]}.") from error
-        return {name.removeprefix(table.uri).lstrip("/") for (name,) in found}
+        return {table.path_of(name) for (name,) in found}
 
     def _show(self, last: Run, raw_version: int) -> Run:
         """Give every table a commit behind which nothing that is erased stands, and show these versions."""

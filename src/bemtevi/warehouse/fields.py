@@ -114,7 +114,7 @@ def sample(table: Table, files: Sequence[str]) -> dict[Group, Sample]:
     chosen = {files[min(round(number * step), len(files) - 1)] for number in range(FILES)}
     counts: dict[Group, tuple[int, Counter[str]]] = {}
     for file in sorted(chosen):
-        with table.told(), table.filesystem.open_input_file(file.removeprefix(f"{table.uri}/")) as source:
+        with table.told(), table.filesystem.open_input_file(table.path_of(file)) as source:
             columns = ["network", "dialect", "path", "payload"]
             batches = pq.ParquetFile(source).iter_batches(MESSAGES, columns=columns, use_threads=False)
             for row in next(batches, pa.record_batch([], schema=pa.schema([]))).to_pylist():

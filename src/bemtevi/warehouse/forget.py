@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.tombstone import Action, Origin, Subject, Tombstone, Tombstones, gone
+from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import last_run
 
@@ -57,13 +58,12 @@ class Request:
         if not files:
             return Touched(0, 0, 0, 0)
         meant, referring = COUNT[self.subject]
-        names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
         sql = f"""
             select count(*) filter (where {meant}),
               count(*) filter (where not ({meant}) and {referring} and type = 'repost'),
               count(*) filter (where not ({meant}) and {referring} and type <> 'repost'),
               count(distinct created_hour) filter (where ({meant}) or ({referring}))
-            from read_parquet([{names}], hive_partitioning = true, union_by_name = true)
+            from {parquet(files)}
             where network = $network
         """
         values = {"network": self.network} | ({"id": self.id} if "$id" in sql else {})

@@ -20,6 +20,7 @@ from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.tombstone import Tombstones, gone
+from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, all_runs
@@ -153,9 +154,5 @@ def _view(
     connection.register(f"no_{name}", definition.schema.empty_table())
     rows = f"select * from no_{name}"
     if files:
-        names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-        rows += (
-            f" union all by name select * from read_parquet([{names}], hive_partitioning = true, "
-            "union_by_name = true)"
-        )
+        rows += f" union all by name select * from {parquet(files)}"
     connection.execute(f"create view {name} as {rows}")

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bemtevi.serve.questions import Period
+from bemtevi.warehouse.literal import text
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _literal(value: Any) -> str:
         case date():
             return f"date '{value.isoformat()}'"
         case str():
-            return "'" + value.replace("'", "''") + "'"
+            return text(value)
         case list():
             return "[" + ", ".join(map(_literal, value)) + "]"
         case None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse import hashtag, hiding, holiday
+from bemtevi.warehouse import hashtag, hiding, holiday, literal
 from bemtevi.warehouse.engine import Staged
+from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import CREATED_HOUR, Model, staging_files
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -97,7 +98,7 @@ class DuckDBEngine:
             return RAW.schema.empty_table().select(["network", "received_at", "payload"]).to_reader()
         with self._told():
             return self._connection.execute(
-                f"select network, received_at, payload from {_parquet(files)} where kind in ({kinds})"
+                f"select network, received_at, payload from {parquet(files)} where kind in ({kinds})"
             ).to_arrow_reader(BATCH_ROWS)
 
     def stage(
@@ -123,9 +124,7 @@ class DuckDBEngine:
             # many files at a time: rows are added to a table slower than they make it
             for start in range(0, len(files), FILES_AT_ONCE):
                 group = files[start : start + FILES_AT_ONCE]
-                run(
-                    f"create or replace temp view delivered as select * from {_parquet(group)} where {likely}"
-                )
+                run(f"create or replace temp view delivered as select * from {parquet(group)} where {likely}")
                 kinds = run("select dialect, count(*) from delivered group by 1 order by 1").fetchall()
                 for dialect, number in kinds:
                     messages += number
@@ -145,11 +144,13 @@ class DuckDBEngine:
         """See the contract."""
         run = self._connection.execute
         self._hides = gone.num_rows > 0
+        if not self._hides:
+            return
         self._connection.register(hiding.GONE, gone)
         with self._told():
             for statement in hiding.prepare():
                 run(statement)
-            if not self._hides or not self._has("staged"):
+            if not self._has("staged"):
                 return
             columns = [name for name, *_ in run("describe observation").fetchall() if name != "is_deleted"]
             # made once: every model reads it
@@ -349,18 +350,8 @@ def _rows(model: Model, files: Sequence[str]) -> str:
     nulls = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in model.types.items())
     if not files:
         return f"select {columns} from (select {nulls} where false)"
-    return f"select {columns} from (select {nulls} where false union all by name from {_parquet(files)})"
-
-
-def _parquet(files: Sequence[str]) -> str:
-    """The reading of some files of one table, with its partition column from the folder names."""
-    names = ", ".join("'" + file.replace("'", "''") + "'" for file in files)
-    return f"read_parquet([{names}], hive_partitioning = true, union_by_name = true)"
-
-
-def _literal(hour: datetime) -> str:
-    return f"timestamptz '{hour.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'"
+    return f"select {columns} from (select {nulls} where false union all by name from {parquet(files)})"
 
 
 def _in_hours(column: str, hours: Sequence[datetime]) -> str:
-    return f"{column} in ({', '.join(map(_literal, hours))})" if hours else "false"
+    return f"{column} in ({literal.hours(hours)})" if hours else "false"
