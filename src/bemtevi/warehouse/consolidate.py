@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.deletion import Changes, Deletions
 from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.hours import HOUR, dates_of, hours_of, messages_of, on_dates, since, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
@@ -47,7 +48,6 @@ FACT = "fact_post"
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
 
-HOUR = timedelta(hours=1)
 HOURS_AT_ONCE = 168
 """So many hours are replaced in one step when tombstones concern more."""
 NO_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
@@ -96,6 +96,7 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._zone = ZoneInfo(lake.timezone)
         self._deletions = Deletions(lake, engine, clock)
 
     def run_new(self) -> Iterator[Run]:
@@ -305,7 +306,7 @@ class Consolidation:
             files: list[str] = []
             existing = 0
             if model.scope is Scope.HOURS:
-                files = self._files(model, versions, self._within(model, hours))
+                files = self._files(model, versions, within(model, hours, self._zone))
                 existing = engine.define_existing(model, files, hours)
                 if again and model.touched == CREATED_HOUR:
                     engine.define_existing(model, [], hours)
@@ -314,7 +315,7 @@ class Consolidation:
                 files = self._files(model, versions)
                 existing = engine.define_existing(model, files, None)
             elif model.scope is Scope.SINCE:
-                where = self._since(model, hours)
+                where = since(model, hours, self._zone)
                 existing = engine.define_existing(model, self._files(model, versions), None)
                 engine.define_existing_since(model, self._files(model, versions, where), where)
             else:
@@ -329,7 +330,7 @@ class Consolidation:
             changed = True
             if model.scope is Scope.SINCE:
                 hours = engine.keep_changed(model)
-                files = self._files(model, versions, self._within(model, hours))
+                files = self._files(model, versions, within(model, hours, self._zone))
                 changed = bool(hours)
             elif model.scope is Scope.WHOLE and existing == made and not _counts_in(model):
                 changed = self._differs(model)
@@ -356,13 +357,13 @@ class Consolidation:
         hours = touched[model.touched]
         former = name.startswith(FORMER_PREFIX)
         if former:
-            where = self._within(model, hours)
+            where = within(model, hours, self._zone)
         elif name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
-            where = self._on_dates(model, hours)
+            where = on_dates(model, hours, self._zone)
         else:
-            where = self._since(model, hours)
+            where = since(model, hours, self._zone)
         files = self._files(model, versions, where)
         if former:
             self._engine.define_former(name, model, files, hours)
@@ -381,38 +382,10 @@ class Consolidation:
         self, model: Model, versions: Mapping[str, int], hours: Sequence[datetime]
     ) -> list[str]:
         """The files of the dates of some hours, each of one date."""
-        ends = tuple(f"/{model.day}={date}/" for date in self._dates(model, hours))
-        files = self._files(model, versions, self._on_dates(model, hours))
+        ends = tuple(f"/{model.day}={date}/" for date in dates_of(model, hours, self._zone))
+        files = self._files(model, versions, on_dates(model, hours, self._zone))
         # to be removed whole: what the log could not tell apart must not be among them
         return [file for file in files if any(end in file for end in ends)]
-
-    def _within(self, model: Model, hours: Sequence[datetime]) -> str:
-        """The rows of some hours, as SQL; their dates too, for those are the partitions."""
-        times = ", ".join(f"'{hour.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for hour in hours)
-        return f"{self._on_dates(model, hours)} and {model.hour} in ({times})" if hours else "false"
-
-    def _since(self, model: Model, hours: Sequence[datetime]) -> str:
-        """The rows of the first of some hours and of all later, as SQL."""
-        if not hours:
-            return "false"
-        first = min(hours)
-        day = min(self._dates(model, [first]))
-        return f"{model.day} >= '{day}' and {model.hour} >= '{first.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
-
-    def _on_dates(self, model: Model, hours: Sequence[datetime]) -> str:
-        """The rows of the dates of some hours, as SQL."""
-        dates = ", ".join(f"'{date}'" for date in self._dates(model, hours))
-        return f"{model.day} in ({dates})" if hours else "false"
-
-    def _dates(self, model: Model, hours: Sequence[datetime]) -> list[str]:
-        """The dates of the partitions that the hours lie in: two for an hour over midnight."""
-        if model.scope is Scope.SINCE:
-            months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
-            return [month.isoformat() for month in sorted(months)]
-        zone = ZoneInfo(self._lake.timezone)
-        last = HOUR - timedelta(microseconds=1)
-        dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
-        return [date.isoformat() for date in sorted(dates)]
 
     def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
         """Write what staging could not read, once for each version of raw."""
@@ -432,22 +405,8 @@ def hour_columns() -> set[str]:
     return {model.touched for model in load_models()}
 
 
-def messages_of(start: datetime, end: datetime) -> str:
-    """The messages that may hold posts of [start, end), as SQL.
-
-    A page has no time of its own: its posts are told apart after staging.
-    """
-    first, last = (f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'" for at in (start, end))
-    return f"event_at is null or (event_at >= {first} and event_at < {last})"
-
-
 def _some_at_once(hours: Hours) -> Iterator[Hours]:
     """Hours in parts that are not too large; a part without hours of writing has one that holds no post."""
     for at in range(0, max(map(len, hours.values())), HOURS_AT_ONCE):
         some = {column: of[at : at + HOURS_AT_ONCE] for column, of in hours.items()}
         yield some | {CREATED_HOUR: some[CREATED_HOUR] or [NO_HOUR]}
-
-
-def hours_of(start: datetime, end: datetime) -> list[datetime]:
-    """The hours of [start, end)."""
-    return [start + number * HOUR for number in range(int((end - start) / HOUR))]

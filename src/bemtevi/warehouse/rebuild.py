@@ -28,9 +28,8 @@ from bemtevi.warehouse.consolidate import (
     Made,
     Plan,
     hour_columns,
-    hours_of,
-    messages_of,
 )
+from bemtevi.warehouse.hours import hours_of, messages_of, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
@@ -87,13 +86,13 @@ class Rebuild(Consolidation):
                 for model in wanted:
                     empty = model.definition.schema.empty_table()
                     made.versions[model.name] = self._lake.table(model.definition).make_anew(empty)
-            for share, files, within in steps:
+            for share, files, part in steps:
                 inspection = Inspection(self._lake, self._engine, number, self._clock(), live=False)
                 if from_messages:
-                    hours = None if within is None else {CREATED_HOUR: hours_of(*within)}
-                    self._advance(made, files, last.raw_version, hours, inspection, again=within is not None)
-                elif within is not None:
-                    touched = dict.fromkeys(hour_columns(), hours_of(*within))
+                    hours = None if part is None else {CREATED_HOUR: hours_of(*part)}
+                    self._advance(made, files, last.raw_version, hours, inspection, again=part is not None)
+                elif part is not None:
+                    touched = dict.fromkeys(hour_columns(), hours_of(*part))
                     self._bring(made, touched, inspection, again=period is not None)
                 crashpoint.reach("rebuild.step")
                 told(share)
@@ -177,7 +176,7 @@ class Rebuild(Consolidation):
                     start = datetime.combine(date.min, time(), UTC)
                     yield 1.0, [], (start, start + timedelta(hours=1))
                 return
-            zone = ZoneInfo(self._lake.timezone)
+            zone = self._zone
             period = (
                 _midnight(min(days), zone),
                 _midnight(max(days) + timedelta(days=1), zone) + timedelta(hours=1),
@@ -202,7 +201,9 @@ class Rebuild(Consolidation):
     ) -> dict[str, Plan]:
         for model in self._loaded:
             table, hours = self._lake.table(model.definition), touched[model.touched]
-            self._engine.load(model, table.files(self._from[model.name], self._within(model, hours)), hours)
+            self._engine.load(
+                model, table.files(self._from[model.name], within(model, hours, self._zone)), hours
+            )
         plans = super()._make(versions, touched, inspection, writing, again=again)
         for model in self._loaded:
             self._engine.drop(model.name)

@@ -1,0 +1,64 @@
+"""Hours as conditions on tables: which rows and which partitions they are. Pure.
+
+Owns the conditions in the SQL of the table format, by which files are left out before anything is read. A
+table is partitioned by the dates of a zone, or by month where versions are kept. Leaves to `literal` the form
+of times in an engine's SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from bemtevi.warehouse.model import Model, Scope
+
+HOUR = timedelta(hours=1)
+
+
+def hours_of(start: datetime, end: datetime) -> list[datetime]:
+    """The hours of [start, end)."""
+    return [start + number * HOUR for number in range(int((end - start) / HOUR))]
+
+
+def messages_of(start: datetime, end: datetime) -> str:
+    """The messages that may hold posts of [start, end).
+
+    A page has no time of its own: its posts are told apart after staging.
+    """
+    return f"event_at is null or (event_at >= {_instant(start)} and event_at < {_instant(end)})"
+
+
+def within(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
+    """The rows of some hours; their dates too, for those are the partitions."""
+    times = ", ".join(map(_instant, hours))
+    return f"{on_dates(model, hours, zone)} and {model.hour} in ({times})" if hours else "false"
+
+
+def since(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
+    """The rows of the first of some hours and of all later."""
+    if not hours:
+        return "false"
+    first = min(hours)
+    day = min(dates_of(model, [first], zone))
+    return f"{model.day} >= '{day}' and {model.hour} >= {_instant(first)}"
+
+
+def on_dates(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
+    """The rows of the dates of some hours."""
+    dates = ", ".join(f"'{date}'" for date in dates_of(model, hours, zone))
+    return f"{model.day} in ({dates})" if hours else "false"
+
+
+def dates_of(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> list[str]:
+    """The dates of the partitions that the hours lie in: two for an hour over midnight."""
+    if model.scope is Scope.SINCE:
+        months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
+        return [month.isoformat() for month in sorted(months)]
+    last = HOUR - timedelta(microseconds=1)
+    dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
+    return [date.isoformat() for date in sorted(dates)]
+
+
+def _instant(at: datetime) -> str:
+    return f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"
