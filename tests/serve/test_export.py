@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -96,4 +97,7 @@ def test_a_file_that_is_there_is_replaced_whole_or_not_at_all(person: Person, la
 
 def test_where_no_file_can_be_is_told(person: Person, lake: Lake) -> None:
     assert "is a folder" in person.run("export", "--duckdb", ".").sentence(USAGE)
+    os.mkfifo(person.folder / "pipe")
+    assert "is a device or a pipe" in person.run("export", "--duckdb", "pipe").sentence(USAGE)
+    assert (person.folder / "pipe").is_fifo()
     assert "There is no folder" in person.run("export", "--duckdb", "no/w.duckdb").sentence(USAGE)

@@ -8,7 +8,8 @@ CSV injection), which is the one thing that CSV does not give back.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, time
 from pathlib import Path
 from typing import IO, Any
@@ -68,20 +69,36 @@ FORMATS: dict[str, Callable[[pa.RecordBatchReader, IO[bytes]], None]] = {
 
 def write_file(rows: pa.RecordBatchReader, form: str, path: Path) -> None:
     """Write an answer to a file: whole, or not at all. A pipe or a device is written as it is."""
-    special = path.exists() and not path.is_file()
-    target = path if special else path.with_name(path.name + ".part")
+    with beside(path) as target:
+        try:
+            with target.open("wb") as out:
+                FORMATS[form](rows, out)
+        except OSError as error:
+            raise StorageError(
+                f"The answer cannot be written to {path}: {error.strerror or error}."
+            ) from None
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A file that takes the place of another when all went well, and is gone when it did not.
+
+    A pipe or a device is its own place. Raises UsageError for a folder, StorageError.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: give the name of a file.")
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    part = path.with_name(path.name + ".part")
     try:
-        with target.open("wb") as out:
-            FORMATS[form](rows, out)
-        if not special:
-            target.replace(path)
-    except IsADirectoryError:
-        raise UsageError(f"{path} is a folder: give the name of a file.") from None
+        yield part
+        part.replace(path)
     except OSError as error:
-        raise StorageError(f"The answer cannot be written to {path}: {error.strerror or error}.") from None
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}.") from None
     finally:
-        if not special and target.parent.is_dir():
-            target.unlink(missing_ok=True)
+        if part.parent.is_dir():
+            part.unlink(missing_ok=True)
 
 
 def _line(values: Iterable[Any]) -> bytes:

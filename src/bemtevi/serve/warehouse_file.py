@@ -19,6 +19,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.serve.catalog import Catalog, define_named_views, with_derived
+from bemtevi.serve.export import beside
 from bemtevi.serve.questions import need_a_run
 from bemtevi.warehouse.literal import text
 from bemtevi.warehouse.model import load_models
@@ -82,19 +83,17 @@ def _comment(connection: duckdb.DuckDBPyConnection, definition: TableDefinition,
 
 @contextmanager
 def _written(path: Path) -> Iterator[Path]:
-    """A file beside, which takes the place of the other when all went well."""
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder: give the name of a file.")
+    """The file while it is made, which leaves neither a half nor its log behind."""
     if not path.absolute().parent.is_dir():
         raise UsageError(f"There is no folder {path.absolute().parent}: make it, or name another file.")
-    part = path.with_name(path.name + ".part")
-    log = part.with_name(part.name + ".wal")
-    part.unlink(missing_ok=True)
-    try:
-        yield part
-        part.replace(path)
-    except (duckdb.IOException, OSError) as error:
-        raise StorageError(f"{path} cannot be written: {str(error).splitlines()[0]}.") from None
-    finally:
-        for rest in (part, log):
-            rest.unlink(missing_ok=True)
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise UsageError(f"{path} is a device or a pipe: give the name of a file.")
+    with beside(path) as part:
+        log = part.with_name(part.name + ".wal")
+        part.unlink(missing_ok=True)
+        try:
+            yield part
+        except duckdb.IOException as error:
+            raise StorageError(f"{path} cannot be written: {str(error).splitlines()[0]}.") from None
+        finally:
+            log.unlink(missing_ok=True)
