@@ -10,7 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -18,7 +18,8 @@ import pyarrow as pa
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.warehouse.deletion import Changes, Deletions
+from bemtevi.warehouse.concerned import NO_HOUR, Concerned, Hours, some_at_once
+from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hours import HOUR, dates_of, hours_of, messages_of, on_dates, since, within
 from bemtevi.warehouse.inspection import Inspection
@@ -29,6 +30,7 @@ from bemtevi.warehouse.model import (
     WHOLE_PREFIX,
     Model,
     Scope,
+    hour_columns,
     load_models,
     table_of,
 )
@@ -36,8 +38,8 @@ from bemtevi.warehouse.run import (
     Run,
     check_zone,
     commit_run,
+    files_of,
     pinned,
-    raw_kept_from,
     refuse_removed,
     restored,
 )
@@ -48,14 +50,7 @@ FACT = "fact_post"
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
 
-HOURS_AT_ONCE = 168
-"""So many hours are replaced in one step when tombstones concern more."""
-NO_HOUR = datetime(1970, 1, 1, tzinfo=UTC)
-"""Holds no post: the hour of a step that only concerns tables of other hours."""
-
 Clock = Callable[[], datetime]
-Hours = Mapping[str, Sequence[datetime]]
-"""UTC hours by the column of the observation that they are of: of writing, of observing."""
 
 
 @dataclass
@@ -138,10 +133,11 @@ class Consolidation:
         self._deletions.note_posts_of_asked(fact, self._files(fact, last.table_versions))
         version = self._deletions.version()
         changes = self._deletions.changes(last.tombstone_version)
-        for hours in _some_at_once(self._hours_gone(changes, last)):
+        concerned = Concerned(self._lake, self._engine, self._models)
+        for hours in some_at_once(concerned.gone(changes, last)):
             last = self._step("deletion", [], last.raw_version, last, hours)
             yield last
-        for hours in _some_at_once({CREATED_HOUR: self._hours_back(changes, last)}):
+        for hours in some_at_once({CREATED_HOUR: concerned.back(changes, last)}):
             last = self._step_again("deletion", hours[CREATED_HOUR], last)
             yield last
         # told last: a process that is killed before begins again
@@ -150,37 +146,9 @@ class Consolidation:
         commit_run(self._lake, last)
         yield last
 
-    def _hours_gone(self, changes: Changes, last: Run) -> dict[str, list[datetime]]:
-        """The hours in which something that stands in a table goes, by the column that they are of."""
-        found: dict[str, set[datetime]] = {column: set() for column in hour_columns()}
-        if changes.gone.num_rows:
-            self._engine.hide(changes.gone)
-            for model in self._models:
-                # what is made of other tables alone goes with them
-                if model.scope is Scope.HOURS and "existing" in model.inputs:
-                    found[model.touched] |= {
-                        *self._engine.concerned_hours(model, self._files(model, last.table_versions))
-                    }
-        return {column: sorted(hours) for column, hours in found.items()}
-
-    def _hours_back(self, changes: Changes, last: Run) -> list[datetime]:
-        """The hours to be made again for what comes back; those whose messages were removed by age cannot."""
-        if not changes.restored:
-            return []
-        files = self._lake.table(RAW).files(last.raw_version, "true")
-        self._engine.hide(changes.gone.slice(0, 0))
-        self._engine.stage(files, holding=None if changes.networks else changes.restored)
-        kept_from = raw_kept_from(self._lake)
-        hours = self._engine.touched_hours(CREATED_HOUR)
-        return [hour for hour in hours if kept_from is None or hour >= kept_from]
-
     def _files(self, model: Model, versions: Mapping[str, int], where: str | None = None) -> list[str]:
         """The files of a table at its version, all or those with rows of `where`; none before its first."""
-        version = versions.get(model.name)
-        if version is None:
-            return []
-        table = self._lake.table(model.definition)
-        return list(table.snapshot(version).files) if where is None else table.files(version, where)
+        return files_of(self._lake, model, versions, where)
 
     def _step_again(self, kind: str, hours: Sequence[datetime], last: Run) -> Run:
         """Make some hours again from all of layer 1 that is consolidated so far."""
@@ -398,15 +366,3 @@ class Consolidation:
 def _counts_in(model: Model) -> bool:
     """Whether a table is what it was and what the run adds: then it is always other than before."""
     return any(name.startswith(FORMER_PREFIX) for name in model.inputs)
-
-
-def hour_columns() -> set[str]:
-    """The columns of the observation by whose hours tables are kept."""
-    return {model.touched for model in load_models()}
-
-
-def _some_at_once(hours: Hours) -> Iterator[Hours]:
-    """Hours in parts that are not too large; a part without hours of writing has one that holds no post."""
-    for at in range(0, max(map(len, hours.values())), HOURS_AT_ONCE):
-        some = {column: of[at : at + HOURS_AT_ONCE] for column, of in hours.items()}
-        yield some | {CREATED_HOUR: some[CREATED_HOUR] or [NO_HOUR]}

@@ -106,6 +106,11 @@ def load_models() -> tuple[Model, ...]:
     return tuple(models[name] for name in graphlib.TopologicalSorter(graph).static_order())
 
 
+def hour_columns() -> set[str]:
+    """The columns of the observation by whose hours tables are kept."""
+    return {model.touched for model in load_models()}
+
+
 def table_of(put: str) -> str:
     """The table that an input of a model is made of."""
     for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX, FORMER_PREFIX):

@@ -20,15 +20,8 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
-from bemtevi.warehouse.consolidate import (
-    FACT,
-    STAGING,
-    Consolidation,
-    Hours,
-    Made,
-    Plan,
-    hour_columns,
-)
+from bemtevi.warehouse.concerned import Hours
+from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, Plan
 from bemtevi.warehouse.hours import hours_of, messages_of, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
@@ -37,6 +30,7 @@ from bemtevi.warehouse.model import (
     SINCE_PREFIX,
     Model,
     Scope,
+    hour_columns,
     load_models,
     table_of,
 )

@@ -1,12 +1,13 @@
 """The table `run`: the commit point of layer 2.
 
-Owns its definition and the reading of its last row. A row is written last; it names the version of `raw` that
-was read and the version of every table that belongs together. Readers open the tables at those versions.
+Owns its definition, the reading of its last row, and the files that it names. A row is written last; it names
+the version of `raw` that was read and the version of every table that belongs together. Readers open the
+tables at those versions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime, time
 
@@ -133,6 +134,15 @@ def commit_run(lake: Lake, run: Run) -> None:
 def pinned(versions: dict[str, int]) -> list[dict[str, str | int]]:
     """Versions by table as a run keeps them."""
     return [{"table": name, "version": version} for name, version in sorted(versions.items())]
+
+
+def files_of(lake: Lake, model: Model, versions: Mapping[str, int], where: str | None = None) -> list[str]:
+    """The files of a table at its version, all or those with rows of `where`; none before its first."""
+    version = versions.get(model.name)
+    if version is None:
+        return []
+    table = lake.table(model.definition)
+    return list(table.snapshot(version).files) if where is None else table.files(version, where)
 
 
 def restored(lake: Lake, models: Sequence[Model]) -> Run | None:
