@@ -8,11 +8,11 @@ MINUTES ?= 15
 WORKERS ?= 4
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-browser test-heavy test-faults soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## Make .venv with what requirements.lock names
 
@@ -28,7 +28,7 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser"
+	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not s3"
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
@@ -43,6 +43,10 @@ test-browser: $(READY) ## The dashboard in a real Chromium
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
 	@test -e node_modules/axe-core || npm install --silent --no-save --no-package-lock --ignore-scripts axe-core@4.14.1
 	$(BIN)/python -m pytest -m browser tests/browser
+
+test-s3: $(READY) ## A lake on a real S3 server, with faults between
+	@scripts/s3-server >/dev/null
+	$(BIN)/python -m pytest $(BESIDE) -m s3
 
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .

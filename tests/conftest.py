@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import os
 import random
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
 from tests import summary
+from tests.s3.server import S3Server
 
 # No time limit of an example: tests run side by side, and how long one takes says nothing of what it tests.
 hypothesis.settings.register_profile(
@@ -58,3 +61,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The tables, of whatever was run."""
     summary.accounts(terminalreporter)
     summary.kills(terminalreporter, os.environ["BEMTEVI_TEST_SEED"])
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server on this machine."""
+    server = S3Server(tmp_path_factory.mktemp("s3"))
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> str:
+    """The address of a prefix in a new bucket."""
+    return s3_server.bucket(f"bucket-{uuid.uuid4()}") + "/some/prefix"

@@ -67,7 +67,11 @@ def consolidate(
 ) -> list[Run]:
     """All that is new, and then a period again."""
     with DuckDBEngine(
-        timezone=lake.timezone, memory_limit="1GB", threads=2, rule_hashtags=rules or {}
+        timezone=lake.timezone,
+        memory_limit="1GB",
+        threads=2,
+        rule_hashtags=rules or {},
+        storage_options=lake.storage_options,
     ) as engine:
         work = Consolidation(lake, engine, batch_bytes, lambda: datetime.now(UTC))
         runs = list(work.run_new())

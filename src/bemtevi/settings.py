@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="BEMTEVI_", extra="forbid", frozen=True)
 
     lake: str = Field("lake", description="Folder or `s3://bucket/prefix` that holds the tables.")
+    single_writer: bool = Field(
+        False,
+        description="Promise that only one process at a time writes the lake: for an S3 server that ignores "
+        "If-None-Match, which is refused otherwise.",
+    )
     journal: Path = Field(Path("journal"), description="Local folder of segments not yet in layer 1.")
     timezone: str = Field("America/Sao_Paulo", description="Zone of local times and partitions of layer 2.")
     engine: Literal["duckdb"] = Field("duckdb", description="Engine that consolidates.")

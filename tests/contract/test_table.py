@@ -73,8 +73,11 @@ def oddly_named_folder(tmp_path: Path) -> Store:
 STORES: dict[str, Callable[[Path], Store]] = {"folder": folder, "oddly named folder": oddly_named_folder}
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, pytest.param("S3", marks=pytest.mark.s3)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "S3":
+        options = request.getfixturevalue("s3_server").options()
+        return Store(request.getfixturevalue("bucket"), options)
     return STORES[request.param](tmp_path)
 
 

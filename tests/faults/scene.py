@@ -59,8 +59,10 @@ class Scene:
         url: str | None,
         reserve: int,
         fill: bool,
+        lake: str | None = None,
     ) -> None:
         self.folder = folder
+        self.place = lake or str(folder / "lake")
         self.server = server
         self.record = record
         self.url = url or server.url
@@ -77,7 +79,7 @@ class Scene:
 
     def _settings(self, **more: Any) -> Settings:
         return load_settings(
-            lake=str(self.folder / "lake"),
+            lake=self.place,
             journal=self.folder / "journal",
             fsync_seconds=0.02,
             segment_seconds=0.3,
@@ -220,15 +222,23 @@ def scene(
     listen: bool = True,
     reserve: int = 0,
     fill: bool = False,
+    lake: str | None = None,
     **simulation: Any,
 ) -> Iterator[Scene]:
-    """A scene in which the listener listens, and hears posts."""
+    """A scene in which the listener listens, and hears posts. `lake`: another place for it."""
     record = folder / "record.jsonl"
     given: dict[str, Any] = {"rate": RATE, "pool": 300, "topics": ("a", "b"), "focus": 1.0, "seed": 5}
     given |= {"search_delay": 0, "keep_alive": 0.3, "record": record}
     with running_x(Simulation(**{**given, **simulation})) as server:
         one = Scene(
-            folder, server, record, *rules, url=url(server) if url else None, reserve=reserve, fill=fill
+            folder,
+            server,
+            record,
+            *rules,
+            url=url(server) if url else None,
+            reserve=reserve,
+            fill=fill,
+            lake=lake,
         )
         try:
             if listen:

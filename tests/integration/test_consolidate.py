@@ -120,12 +120,17 @@ def test_a_run_cut_short_leaves_no_trace(
     class Killed(BaseException):
         pass
 
-    append, commit = Table.append, Replacement.commit
+    append, append_once, commit = Table.append, Table.append_once, Replacement.commit
 
     def cut_append(self: Table, *arguments: Any) -> int:
         if self.definition.name == table:
             raise Killed
         return append(self, *arguments)
+
+    def cut_append_once(self: Table, *arguments: Any) -> int:
+        if self.definition.name == table:
+            raise Killed
+        return append_once(self, *arguments)
 
     def cut_commit(self: Replacement) -> int:
         if self.table.definition.name == table:
@@ -134,6 +139,7 @@ def test_a_run_cut_short_leaves_no_trace(
 
     with monkeypatch.context() as patch:
         patch.setattr(Table, "append", cut_append)
+        patch.setattr(Table, "append_once", cut_append_once)
         patch.setattr(Replacement, "commit", cut_commit)
         with pytest.raises(Killed):
             consolidate(lake)

@@ -16,20 +16,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.durable import sync
 from bemtevi.lake.parquet_file import ParquetFile
-from bemtevi.lake.table import Table
+from bemtevi.lake.table import Table, stamped
 
 SMALL_BYTES = 32 * 1024 * 1024
 """Files above are never merged."""
 MERGED_BYTES = 64 * 1024 * 1024
 """What is merged into one file, at most."""
 MERGE_ROWS = 4_096
+MERGE = "merge"
+"""The application of the transactions that put files together; a partition follows."""
 
 
 class Appender:
@@ -73,7 +75,8 @@ class Appender:
         """Put the rows of some files of one partition and hour into one; the table says what it said.
 
         The old files stay on the disk for those who read an earlier version. The library does not see it when
-        somebody else puts the same files together at the same time: whoever calls holds the lock of merging.
+        somebody else puts the same files together at the same time. So whoever calls holds the lock of
+        merging; and the merges of a partition are numbered: one whose lock was lost meanwhile is refused.
         Raises ConflictError if somebody did so before.
         """
         with self.table.told():
@@ -90,9 +93,11 @@ class Appender:
             addition.abandon()
             raise
         now = time.time_ns() // 1_000_000
+        application = "/".join((MERGE, *(f"{name}={value}" for name, value in file.partition.items())))
+        number = self.transaction(application) + 1
         removed = [RemoveAction(path, False, now, sizes[path], {**file.partition}) for path in paths]
         crashpoint.reach(f"{self.table.definition.name}.merging")
-        self._commit([file.action(data_change=False), *removed], None)
+        self._commit([file.action(data_change=False), *removed], (application, number))
         crashpoint.reach(f"{self.table.definition.name}.merged")
 
     def rewrite(self, paths: Sequence[str], change: Callable[[pa.Table], pa.Table]) -> None:
@@ -155,9 +160,7 @@ class Appender:
                     "append",
                     delta.schema(),
                     list(self.table.definition.partition_by),
-                    commit_properties=CommitProperties(
-                        app_transactions=[Transaction(*transaction)] if transaction else None
-                    ),
+                    commit_properties=stamped(*([Transaction(*transaction)] if transaction else [])),
                     # to look for expired versions at each commit would cost more the longer the log is
                     post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
                 )
@@ -173,6 +176,7 @@ class Appender:
 
     def _open(self) -> DeltaTable:
         self._there()
+        self.table.admit()
         if self._delta is None:
             self._delta = self.table.delta()
             self._seen = True

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from bemtevi import crashpoint
 from bemtevi.lake.append import Appender
 from bemtevi.lake.maintenance import MaintainedTable
-from bemtevi.lake.table import Table
+from bemtevi.lake.table import stamped
 
 LOG = "_delta_log"
 ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint\.parquet|checkpoint\.\d+\.\d+\.parquet)$")
@@ -39,7 +39,7 @@ class ErasableTable(MaintainedTable):
         Whoever calls holds the lock of merging, if the table is `raw`.
         """
         name = self.definition.name
-        appender = Appender(Table(self.uri, self.definition, self.storage_options, {}), self._split_by)
+        appender = Appender(self, self._split_by)
         crashpoint.reach(f"{name}.erasing")
         appender.rewrite(paths, change)
         crashpoint.reach(f"{name}.erased")
@@ -50,7 +50,9 @@ class ErasableTable(MaintainedTable):
         assert table is not None  # noqa: S101  asked of tables that exist
         with self.told():
             table.alter.set_table_properties(
-                {ERASED_PROPERTY: now.astimezone(UTC).isoformat()}, raise_if_not_exists=False
+                {ERASED_PROPERTY: now.astimezone(UTC).isoformat()},
+                raise_if_not_exists=False,
+                commit_properties=stamped(),
             )
         return table.version()
 
@@ -103,7 +105,7 @@ class ErasableTable(MaintainedTable):
 
     def _delete(self, path: str) -> None:
         try:
-            self.filesystem.delete_file(path)
+            self.delete_file(path)
         except FileNotFoundError:
             return
 

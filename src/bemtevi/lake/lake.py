@@ -14,6 +14,8 @@ from filelock import FileLock, Timeout
 from bemtevi.errors import ConflictError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import Layout
+from bemtevi.lake.lease import Lease
+from bemtevi.lake.object_store import ObjectStore
 from bemtevi.lake.suppression import Suppression, load
 from bemtevi.lake.table import ZONE_PROPERTY, Table
 from bemtevi.settings import Settings
@@ -24,6 +26,8 @@ LOCKED_FOR = "consolidating or maintaining this lake"
 MERGE_LOCK = "merge"
 """The lock of whoever puts files of `raw` together: two at once would double the rows."""
 MERGE_LOCKED_FOR = "putting files of layer 1 together"
+
+Lock = FileLock | Lease
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Lake:
     local: Path = Path()
     suppression_key: str | None = field(default=None, repr=False)
     """The key of keyed hashes, if the settings tell it."""
+    single_writer: bool = False
+    """Whether only one process at a time ever writes this lake."""
 
     @classmethod
     def of(cls, settings: Settings) -> Lake:
@@ -46,26 +52,30 @@ class Lake:
             settings.storage_options,
             settings.journal,
             None if settings.suppression_key is None else settings.suppression_key.get_secret_value(),
+            settings.single_writer,
         )
 
     def table(self, definition: TableDefinition) -> Table:
         """The table of a definition, whether it exists yet or not."""
         properties = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
         uri = self.layout.table(definition.layer, definition.name)
-        return Table(uri, definition, self.storage_options, properties)
+        return Table(uri, definition, self.storage_options, properties, single_writer=self.single_writer)
 
     def suppression(self) -> Suppression:
         """The keyed hashes of this lake; the key is made if there is none. Raises StorageError."""
         return load(self.layout.suppression_key(self.local), self.suppression_key)
 
-    def lock(self, name: str) -> FileLock:
-        """The lock of one kind of work on this lake, for one process at a time on this machine."""
+    def lock(self, name: str) -> Lock:
+        """The lock of one kind of work on this lake, for one process at a time, on whatever machine."""
         path = self.layout.lock(name, self.local)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return FileLock(path, thread_local=False)
+        local = FileLock(path, thread_local=False)
+        if self.layout.is_local or self.single_writer:
+            return local
+        return Lease(ObjectStore(self.layout.root, self.storage_options), name, local)
 
 
-def acquire(lock: FileLock, what: str, patience: float = 0) -> FileLock:
+def acquire(lock: Lock, what: str, patience: float = 0) -> Lock:
     """Take the lock, within so many seconds, or say who is in the way. Use as a context manager."""
     try:
         lock.acquire(timeout=patience)

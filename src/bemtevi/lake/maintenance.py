@@ -4,7 +4,9 @@ Owns the single steps and what each would do. Leaves to `warehouse.maintain` whe
 which locks they are taken, and what readers see of them.
 
 Measured with delta-rs 1.6.6, and why the locks are needed: of two compactions of the same files, the
-listener's merging among them, both are accepted and double the rows. An append beside one is safe.
+listener's merging among them, both are accepted and double the rows. An append beside one is safe. Where the
+lock may be lost (an object store), layer 1 is safe by numbered merges (`append`), and layer 2 because a run
+in which somebody else wrote is refused (`warehouse.run`).
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from bemtevi import crashpoint
+from bemtevi.lake.append import Appender
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.table import LOG_PROPERTIES, Table
+from bemtevi.lake.table import LOG_PROPERTIES, Table, stamped
 
 MEBIBYTE = 1024 * 1024
 TARGET_BYTES = {1: 32 * MEBIBYTE, 2: 128 * MEBIBYTE}
@@ -63,7 +66,7 @@ class MaintainedTable(Table):
     def of(cls, lake: Lake, definition: TableDefinition) -> MaintainedTable:
         """The table of a definition."""
         uri = lake.layout.table(definition.layer, definition.name)
-        return cls(uri, definition, lake.storage_options, {})
+        return cls(uri, definition, lake.storage_options, {}, single_writer=lake.single_writer)
 
     @cached_property
     def day_column(self) -> str | None:
@@ -120,6 +123,10 @@ class MaintainedTable(Table):
         table = self._open(version)
         if table is None:
             return
+        self.admit()
+        if self.definition.layer == 1:
+            self._merge(day, version)
+            return
         filters = None if day is None else [(str(self.day_column), "=", day.isoformat())]
         crashpoint.reach(f"{self.definition.name}.compacting")
         with self.told():
@@ -129,7 +136,19 @@ class MaintainedTable(Table):
                 target_size=self.target_bytes,
                 max_concurrent_tasks=1,
                 writer_properties=self._writer_properties,
+                commit_properties=stamped(),
             )
+        crashpoint.reach(f"{self.definition.name}.compacted")
+
+    def _merge(self, day: date | None, version: int | None) -> None:
+        """The same for a table of layer 1, which readers see at once: by merges that are numbered."""
+        appender = Appender(self, self.definition.partition_by)
+        small = [
+            file for file in self.data_files(version) if file.day == day and file.size < self.target_bytes
+        ]
+        crashpoint.reach(f"{self.definition.name}.compacting")
+        for paths in merges(small, self.target_bytes):
+            appender.merge(paths)
         crashpoint.reach(f"{self.definition.name}.compacted")
 
     def remove_before(self, day: date, version: int) -> None:
@@ -139,7 +158,7 @@ class MaintainedTable(Table):
             return
         crashpoint.reach(f"{self.definition.name}.removing")
         with self.told():
-            table.delete(f"{self.day_column} < '{day.isoformat()}'")
+            table.delete(f"{self.day_column} < '{day.isoformat()}'", commit_properties=stamped())
         crashpoint.reach(f"{self.definition.name}.removed")
 
     def vacuum(self, hours: int, keep: Sequence[int] = (), *, dry_run: bool) -> Vacuumed:
@@ -169,6 +188,7 @@ class MaintainedTable(Table):
             enforce_retention_duration=False,
             full=True,
             keep_versions=[*keep] or None,
+            commit_properties=stamped(),
         )
 
     def clean_log(self, version: int) -> None:
@@ -211,7 +231,7 @@ class MaintainedTable(Table):
         kept = table.metadata().configuration
         if any(kept.get(name) != value for name, value in wanted.items()):
             with self.told():
-                table.alter.set_table_properties(wanted)
+                table.alter.set_table_properties(wanted, commit_properties=stamped())
 
     def added_at(self, version: int) -> datetime:
         """When a version was committed."""
@@ -234,3 +254,16 @@ class MaintainedTable(Table):
                 return int(json.loads(stream.read())["version"])
         except (OSError, ValueError, KeyError):
             return -1
+
+
+def merges(files: Sequence[DataFile], target_bytes: int) -> list[list[str]]:
+    """Which files become one, in their order, at most so many bytes together. Pure."""
+    groups: list[list[str]] = [[]]
+    size = 0
+    for file in files:
+        if groups[-1] and size + file.size > target_bytes:
+            groups.append([])
+            size = 0
+        groups[-1].append(file.path)
+        size += file.size
+    return [paths for paths in groups if len(paths) > 1]

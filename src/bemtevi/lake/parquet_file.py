@@ -93,7 +93,7 @@ class ParquetFile:
         with contextlib.suppress(Exception):
             self._sink.close()
         with contextlib.suppress(Exception):
-            self._table.filesystem.delete_file(self.path)
+            self._table.delete_file(self.path)
 
     def action(self, *, data_change: bool) -> AddAction:
         """What the log says of the closed file."""

@@ -20,7 +20,7 @@ from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError
 from bemtevi.lake.append import Addition, partition_of
 from bemtevi.lake.durable import sync
-from bemtevi.lake.table import Table
+from bemtevi.lake.table import Table, stamped
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """Bytes of rows in memory before they are encoded: large, since these tables are read by column."""
@@ -32,6 +32,7 @@ class Replacement:
     def __init__(self, table: Table, replaced: Sequence[str]) -> None:
         """`replaced`: files of the newest version, as `Table.files` tells them."""
         self.table = table
+        table.admit()
         with table.told():
             self._delta = table.delta()
         self._removed = self._removals(replaced)
@@ -66,6 +67,7 @@ class Replacement:
                     "append",
                     delta.schema(),
                     list(table.definition.partition_by),
+                    commit_properties=stamped(),
                     post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
                 )
                 delta.update_incremental()

@@ -9,10 +9,12 @@ Leaves to others what is in a table, and to `layout` where it is.
 from __future__ import annotations
 
 import json
+import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -27,15 +29,18 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.fs import DeltaStorageHandler
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
+from bemtevi.lake.object_store import ObjectStore, admit, refusal
+from bemtevi.lake.s3_files import files_of
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
+WRITER = "bemtevi.writer"
+"""Stands in every commit: which process made it."""
 COMPRESSION_LEVEL = 3
 LOG_PROPERTIES = {
     # the library would shorten the log in the middle of a run, and a version that readers still open would be
@@ -66,6 +71,23 @@ class Commit:
     """The application and its number that the commit carries."""
 
 
+def this_process() -> str:
+    """The name under which this process commits."""
+    return _process(os.getpid())
+
+
+@cache
+def _process(number: int) -> str:
+    return f"{number}-{uuid.uuid4()}"
+
+
+def stamped(*transactions: Transaction) -> CommitProperties:
+    """What every commit of ours carries: who made it, and its transactions."""
+    return CommitProperties(
+        custom_metadata={WRITER: this_process()}, app_transactions=[*transactions] or None
+    )
+
+
 class Table:
     """A table at an address, which need not exist yet: the first write makes it."""
 
@@ -75,11 +97,14 @@ class Table:
         definition: TableDefinition,
         storage_options: dict[str, str],
         properties: dict[str, str],
+        *,
+        single_writer: bool = False,
     ) -> None:
         self.uri = uri
         self.definition = definition
         self.storage_options = storage_options
         self._properties = properties
+        self._single_writer = single_writer
         self.is_local = "://" not in uri
         """Whether the table is a folder of this machine."""
 
@@ -179,6 +204,11 @@ class Table:
                 (carried[0]["appId"], carried[0]["version"]) if carried else None,
             )
 
+    def writer(self, version: int) -> str | None:
+        """Which process made a version; None if it does not say. Raises StorageError as `commits`."""
+        told = [action["commitInfo"] for action in self._entry(version) if "commitInfo" in action]
+        return str(told[0].get(WRITER)) if told else None
+
     def _entry(self, version: int) -> list[dict[str, Any]]:
         """The actions of one commit. Raises StorageError when the log no longer reaches back so far."""
         try:
@@ -195,6 +225,17 @@ class Table:
     ) -> int:
         """Add rows in one commit; the new version."""
         return self._write(data, transaction, mode="append")
+
+    def append_once(self, data: pa.Table, transaction: tuple[str, int]) -> int:
+        """Add rows in one commit, unless the transaction, or one after it, was committed before; the version.
+
+        Raises ConflictError if it was.
+        """
+        table = self._open() or self._make()
+        done = table.transaction_version(transaction[0])
+        if done is not None and done >= transaction[1]:
+            raise ConflictError(f"Another process changed {self.uri} at the same time; run it again.")
+        return self._write(data, transaction, table, mode="append")
 
     def replace(
         self,
@@ -217,7 +258,9 @@ class Table:
         table = self._open() or self._make()
         if table.metadata().configuration.get(name) != value:
             with self.told():
-                table.alter.set_table_properties({name: value}, raise_if_not_exists=False)
+                table.alter.set_table_properties(
+                    {name: value}, raise_if_not_exists=False, commit_properties=stamped()
+                )
         return table.version()
 
     def restore(self, version: int) -> int:
@@ -226,7 +269,7 @@ class Table:
         if table is None:
             raise StorageError(f"There is no table at {self.uri} to restore.")
         with self.told():
-            table.restore(version)
+            table.restore(version, commit_properties=stamped())
             restored = table.version()
         crashpoint.reach(f"{self.definition.name}.restored")
         return restored
@@ -235,15 +278,15 @@ class Table:
         self,
         data: pa.Table | pa.RecordBatchReader,
         transaction: tuple[str, int] | None,
+        table: DeltaTable | None = None,
         **how: Any,
     ) -> int:
-        table = self._open() or self._make()
+        self.admit()
+        table = table or self._open() or self._make()
         known = {field.name for field in table.schema().fields}
         if set(self.definition.schema.names) != known:
             how.setdefault("schema_mode", "merge")
-        commit = CommitProperties(
-            app_transactions=[Transaction(*transaction)] if transaction else None,
-        )
+        commit = stamped(*([Transaction(*transaction)] if transaction else []))
         crashpoint.reach(f"{self.definition.name}.committing")
         with self.told():
             write_deltalake(
@@ -257,6 +300,11 @@ class Table:
         metrics.committed(self.definition.name)
         crashpoint.reach(f"{self.definition.name}.committed")
         return written
+
+    def admit(self) -> None:
+        """Before anything is written: refuse a store that loses commits. Raises StorageError."""
+        if not self.is_local and not self._single_writer:
+            admit(self.uri.rsplit("/", 2)[0], self.storage_options)
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
         with self.told():
@@ -277,6 +325,7 @@ class Table:
         return uris if "://" in self.uri else [unquote(uri) for uri in uris]
 
     def _make(self) -> DeltaTable:
+        self.admit()
         with self.told():
             return DeltaTable.create(
                 self.uri,
@@ -318,7 +367,14 @@ class Table:
         """The table's folder; paths in it are relative."""
         if self.is_local:
             return pyarrow.fs.SubTreeFileSystem(self.uri, pyarrow.fs.LocalFileSystem())
-        return pyarrow.fs.PyFileSystem(DeltaStorageHandler(self.uri, self.storage_options))
+        return files_of(self.uri, self.storage_options)
+
+    def delete_file(self, path: str) -> None:
+        """Take away a file that nobody refers to."""
+        if self.is_local:
+            self.filesystem.delete_file(path)
+        else:  # Arrow would leave an empty object that stands for the folder
+            ObjectStore(self.uri, self.storage_options).delete(path)
 
     def delta(self) -> DeltaTable:
         """The table as the library has it, with all the columns of its definition; made if need be."""
@@ -347,7 +403,8 @@ class Table:
                 ) from error
             if "Permission denied" in text:
                 raise StorageError(f"No permission to use {self.uri}: check its owner and rights.") from error
-            raise StorageError(f"The table {self.uri} cannot be used: {first_line(error)}") from error
+            told = None if self.is_local else refusal(text, self.uri)
+            raise told or StorageError(f"The table {self.uri} cannot be used: {first_line(error)}") from error
 
 
 def first_line(error: BaseException) -> str:

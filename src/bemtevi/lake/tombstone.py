@@ -143,7 +143,13 @@ class Tombstones:
         table = self._lake.table(TOMBSTONE)
         if not table.exists():
             properties = {KEY_PROPERTY: self.suppression.fingerprint}
-            table = Table(table.uri, TOMBSTONE, table.storage_options, properties)
+            table = Table(
+                table.uri,
+                TOMBSTONE,
+                table.storage_options,
+                properties,
+                single_writer=self._lake.single_writer,
+            )
         return table
 
     def version(self) -> int:

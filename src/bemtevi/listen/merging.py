@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from itertools import groupby
 
 import structlog
-from filelock import FileLock
 
 from bemtevi.errors import ConflictError
 from bemtevi.lake.append import MERGED_BYTES, SMALL_BYTES, Addition, Appender
-from bemtevi.lake.lake import MERGE_LOCKED_FOR, acquire
+from bemtevi.lake.lake import MERGE_LOCKED_FOR, Lock, acquire
 
 log = structlog.get_logger()
 
@@ -36,7 +35,7 @@ class Merging:
     `clock`: seconds since 1970. `lock`: held while files are put together, by whoever does it.
     """
 
-    def __init__(self, appender: Appender, clock: Callable[[], float], lock: FileLock | None = None) -> None:
+    def __init__(self, appender: Appender, clock: Callable[[], float], lock: Lock | None = None) -> None:
         self._appender = appender
         self._lock = lock
         self._clock = clock

@@ -21,6 +21,7 @@ from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
+from bemtevi.lake.reading import let_read
 from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
@@ -100,6 +101,7 @@ class Catalog:
         self.run, self.empty = tables.run, tables.empty
         self._folder = make_spill_folder()
         self._connection = duckdb.connect()
+        let_read(self._connection, self._lake.storage_options)
         self._connection.execute("set temp_directory = ?", [self._folder])
         self._connection.execute("set global timezone = ?", [self._lake.timezone])
         self._connection.execute("set memory_limit = ?", [self._memory_limit])

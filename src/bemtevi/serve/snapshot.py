@@ -249,6 +249,7 @@ class Snapshots:
             memory_limit=ENGINE_MEMORY,
             threads=self._threads,
             rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(self.lake, removed=True)},
+            storage_options=self.lake.storage_options,
         ).__enter__()
         if self._current is not None and self._current.overlay is not None:
             self._current.overlay.engine = self._engine

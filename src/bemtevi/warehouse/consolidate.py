@@ -36,10 +36,12 @@ from bemtevi.warehouse.model import (
 )
 from bemtevi.warehouse.run import (
     Run,
+    begun,
     check_zone,
     commit_run,
     files_of,
     pinned,
+    refuse_others,
     refuse_removed,
     restored,
 )
@@ -93,6 +95,8 @@ class Consolidation:
         self._models = load_models()
         self._zone = ZoneInfo(lake.timezone)
         self._deletions = Deletions(lake, engine, clock)
+        self._before: dict[str, int] = {}
+        """The version of each table that the next step begins with."""
 
     def run_new(self) -> Iterator[Run]:
         """Consolidate what is new, batch by batch; yields each run once it is visible. Nothing new, no run.
@@ -102,6 +106,7 @@ class Consolidation:
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             check_zone(self._lake)
             last = restored(self._lake, self._models)
+            self._before = begun(self._lake, self._models, last)
             raw = self._lake.table(RAW)
             upto = raw.version()
             done = -1 if last is None else last.raw_version
@@ -121,6 +126,7 @@ class Consolidation:
             last = restored(self._lake, self._models)
             if last is None:
                 return
+            self._before = begun(self._lake, self._models, last)
             refuse_removed(self._lake, start)
             yield self._step_again("period", hours_of(start, end), last)
 
@@ -188,7 +194,9 @@ class Consolidation:
         if last is not None:
             made.tombstone_version = last.tombstone_version
         run = self._row(kind, number, started_at, raw_version, made)
+        refuse_others(self._lake, self._before, run, self._models)
         commit_run(self._lake, run)
+        self._before |= run.table_versions
         return run
 
     def _row(self, kind: str, number: int, started_at: datetime, raw_version: int, made: Made) -> Run:

@@ -28,11 +28,12 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.erasure import ErasableTable
 from bemtevi.lake.lake import MERGE_LOCK, MERGE_LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import LOCK, TOMBSTONE, Action, Origin, Subject, Tombstones, gone
 from bemtevi.warehouse.literal import texts
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.redact import Gone, redact
-from bemtevi.warehouse.run import MAINTENANCE, Run, commit_run, last_run, pinned
+from bemtevi.warehouse.run import MAINTENANCE, Run, commit_run, last_run, pinned, refuse_others
 
 log = structlog.get_logger()
 
@@ -161,6 +162,7 @@ class Erasure:
         """
         try:
             with duckdb.connect() as connection:
+                let_read(connection, self._lake.storage_options)
                 connection.register("wanted", pa.table({"id": pa.array(sorted(ids), pa.string())}))
                 connection.register(
                     "networks", pa.table({"network": pa.array(sorted(networks), pa.string())})
@@ -195,6 +197,7 @@ class Erasure:
             raw_from=None,
             facts_from=None,
         )
+        refuse_others(self._lake, last.table_versions, run, self._models)
         commit_run(self._lake, run)
         return run
 
@@ -240,7 +243,9 @@ class Erasure:
 
     def _table(self, definition: TableDefinition) -> ErasableTable:
         uri = self._lake.layout.table(definition.layer, definition.name)
-        return ErasableTable(uri, definition, self._lake.storage_options, {})
+        return ErasableTable(
+            uri, definition, self._lake.storage_options, {}, single_writer=self._lake.single_writer
+        )
 
 
 def of(due: pa.Table) -> Gone:

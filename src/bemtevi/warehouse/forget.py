@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Action, Origin, Subject, Tombstone, Tombstones, gone
 from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
@@ -68,6 +69,7 @@ class Request:
         """
         values = {"network": self.network} | ({"id": self.id} if "$id" in sql else {})
         with duckdb.connect() as connection:
+            let_read(connection, lake.storage_options)
             row = connection.execute(sql, values).fetchone() or (0, 0, 0, 0)
         return Touched(*map(int, row))
 

@@ -38,6 +38,7 @@ from bemtevi.warehouse.run import (
     commit_run,
     last_run,
     pinned,
+    refuse_others,
     restored,
 )
 from bemtevi.warehouse.upkeep import Upkeep
@@ -126,6 +127,7 @@ class Maintenance:
         committed = last_run(self._lake)
         check_zone(self._lake)
         last = restored(self._lake, self._models)
+        before = {} if last is None else last.table_versions
         for table in self._tables(last):
             self._upkeep.setdefault(
                 table.definition.name, Upkeep.of(table.definition.name, table.data_files())
@@ -146,6 +148,7 @@ class Maintenance:
         if committed is not None and last is not None:
             run = self._row(last, started_at, self._versions(last), removed)
             if (run.versions, run.raw_version) != (pinned(committed.table_versions), committed.raw_version):
+                refuse_others(self._lake, before, run, self._models)
                 commit_run(self._lake, run)
         for table in self._tables(last):
             self._upkeep[table.definition.name].end(table.data_files())

@@ -34,7 +34,16 @@ from bemtevi.warehouse.model import (
     load_models,
     table_of,
 )
-from bemtevi.warehouse.run import Run, all_runs, check_zone, commit_run, refuse_removed, restored
+from bemtevi.warehouse.run import (
+    Run,
+    all_runs,
+    begun,
+    check_zone,
+    commit_run,
+    refuse_others,
+    refuse_removed,
+    restored,
+)
 from bemtevi.warehouse.writing import Writing
 
 OBSERVATION = "observation"
@@ -102,6 +111,7 @@ class Rebuild(Consolidation):
             made.tombstone_version = last.tombstone_version
             crashpoint.reach("rebuild.made")
             run = self._row("rebuild", number, started_at, last.raw_version, made)
+            refuse_others(self._lake, begun(self._lake, load_models(), last), run, load_models())
             commit_run(self._lake, run)
             return run
 

@@ -13,9 +13,10 @@ from datetime import UTC, date, datetime, time
 
 import pyarrow as pa
 
-from bemtevi.errors import UsageError
+from bemtevi.errors import ConflictError, UsageError
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.table import this_process
 from bemtevi.warehouse.model import Model
 
 MAINTENANCE = "maintenance"
@@ -128,7 +129,30 @@ def commit_run(lake: Lake, run: Run) -> None:
     Raises ConflictError if another run was committed under the same number.
     """
     rows = pa.Table.from_pylist([vars(run)], schema=RUN.schema)
-    lake.table(RUN).append(rows, ("run", run.number))
+    lake.table(RUN).append_once(rows, ("run", run.number))
+
+
+def begun(lake: Lake, models: Sequence[Model], last: Run | None) -> dict[str, int]:
+    """The version of each table that the next run begins with, after `restored`."""
+    if last is None:
+        return {model.name: max(lake.table(model.definition).version(), 0) for model in models}
+    return dict(last.table_versions)
+
+
+def refuse_others(lake: Lake, before: Mapping[str, int], run: Run, models: Sequence[Model]) -> None:
+    """Refuse a run in which somebody else wrote between: a table is what the last run left, and our commits.
+
+    So that no lock need be trusted: who was away for longer than their lease finds that others went on.
+    Raises ConflictError; the next run brings the tables back.
+    """
+    for model in models:
+        table = lake.table(model.definition)
+        for version in range(before.get(model.name, 0) + 1, run.table_versions.get(model.name, 0) + 1):
+            if table.writer(version) != this_process():
+                raise ConflictError(
+                    f"Another process wrote to {table.uri} during this run, which was not made visible; "
+                    "run it again."
+                )
 
 
 def pinned(versions: dict[str, int]) -> list[dict[str, str | int]]:

@@ -19,6 +19,7 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Tombstones, gone
 from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
@@ -111,6 +112,7 @@ def compare(lake: Lake, memory_limit: str) -> list[Comparison]:
     folder = make_spill_folder()
     try:
         with duckdb.connect() as connection:
+            let_read(connection, lake.storage_options)
             connection.execute("set timezone = ?", [lake.timezone])
             connection.execute("set temp_directory = ?", [folder])
             connection.execute("set memory_limit = ?", [memory_limit])

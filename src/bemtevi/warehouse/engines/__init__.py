@@ -20,6 +20,7 @@ def open_engine(settings: Settings, lake: Lake) -> Engine:
         memory_limit=settings.memory_limit,
         threads=settings.threads,
         rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(lake, removed=True)},
+        storage_options=lake.storage_options,
     )
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from bemtevi.errors import StorageError
 from bemtevi.lake.raw import QUARANTINE, RAW
+from bemtevi.lake.reading import let_read
 from bemtevi.warehouse import hashtag, hiding, holiday, literal
 from bemtevi.warehouse.engine import Staged
 from bemtevi.warehouse.literal import parquet
@@ -56,12 +57,17 @@ class DuckDBEngine:
         memory_limit: str,
         threads: int | None,
         rule_hashtags: Mapping[str, list[str]],
+        storage_options: Mapping[str, str] | None = None,
     ) -> None:
-        """`rule_hashtags`: for the tag of each rule of ours, the hashtags that the rule asks for."""
+        """`rule_hashtags`: for the tag of each rule of ours, the hashtags that the rule asks for.
+
+        `storage_options`: of the lake's store.
+        """
         self._timezone = timezone
         self._memory_limit = memory_limit
         self._threads = threads
         self._rule_hashtags = rule_hashtags
+        self._storage_options = storage_options or {}
         self._staging = staging_files()
         self._hides = False
 
@@ -69,6 +75,7 @@ class DuckDBEngine:
         self._folder = make_spill_folder()
         self._connection = duckdb.connect()
         run = self._connection.execute
+        let_read(self._connection, self._storage_options)
         run("set timezone = 'UTC'")
         run("set temp_directory = ?", [self._folder])
         run("set memory_limit = ?", [self._memory_limit])
