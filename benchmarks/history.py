@@ -1,4 +1,4 @@
-"""What an hour costs on a long history: `consolidate-history`.
+"""What an hour costs on a long history: `consolidate-history`; and the history, which other cases use too.
 
 Owns a history that is made at table level, since importing it would take hours: rows of the tables that grow
 with it, as their models would leave them, but lean (no texts) and without mentions, links, media and pairs,
@@ -47,6 +47,11 @@ POST = f"""
       'entity' as matched_by, -180 as utc_offset
     from range($posts) as of(i)
 """
+SAID = """'pt' as language, 'X' as client, (i * 31) % 100000 as author_follower_count,
+      (i * 17) % 900 as repost_count,
+      concat('o dia ', i % 9973, ' disse ', ['vacina', 'chuva', 'escola', 'posto'][1 + i % 4], ' a ',
+        i % 131, ' #', hashtag) as text"""
+"""What is asked about beside the counts; left out where it does not matter."""
 COUNTED = """count(*) as posts, count(*) as originals, 0 as replies, 0 as quotes, 0 as reposts,
       count(distinct author_key) as authors, sum(like_count) as likes, min(created_at) as first_at,
       max(created_at) as last_at, [{'language': 'und', 'posts': count(*)}] as languages"""
@@ -137,8 +142,13 @@ def consolidate_history(folder: Path, sizes: Sizes) -> Figures:
     }
 
 
-def fill(folder: Path, posts: int) -> None:
-    """Lay a history of so many posts before what a lake holds, and show it as a run."""
+def fill(folder: Path, posts: int, *, with_texts: bool = False) -> None:
+    """Lay a history of so many posts before what a lake holds, and show it as a run.
+
+    `with_texts`: for questions; then without what only consolidation reads.
+    """
+    daily = {name: query for name, query in DAILY.items() if not with_texts or name != "user_observation"}
+    query_of_posts = POST.replace("1 as position,", f"1 as position, {SAID},") if with_texts else POST
     lake = Lake(Layout(str(folder)), ZONE, local=folder.parent / "journal")
     models = {model.name: model for model in load_models()}
     days = max(1, posts // POSTS_A_DAY)
@@ -147,8 +157,8 @@ def fill(folder: Path, posts: int) -> None:
         connection.execute("set timezone = 'UTC'")
         for day in range(days):
             values = {"day": day, "midnight": start + timedelta(days=day), "posts": posts // days}
-            connection.execute(f"create or replace temp table post as {POST}", values)
-            for name, query in DAILY.items():
+            connection.execute(f"create or replace temp table post as {query_of_posts}", values)
+            for name, query in daily.items():
                 _append(lake, connection, models[name], query, {})
             print(f"history: day {day + 1} of {days}", end="\r", file=sys.stderr)
         for name, number in (("dim_user", AUTHORS), ("dim_hashtag", posts // 10)):

@@ -115,7 +115,9 @@ class Settings(BaseSettings):
         False, description="Whether gaps are filled from the full archive, not only from the last 7 days."
     )
     batch_bytes: int = Field(
-        64 * MEBIBYTE, ge=MEBIBYTE, description="Bytes of layer-1 files consolidated in one step."
+        64 * MEBIBYTE,
+        ge=MEBIBYTE,
+        description="Bytes of layer-1 files consolidated in one step; `run` begins one when as much waits.",
     )
 
     retention_versions_hours: int = Field(

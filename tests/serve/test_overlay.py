@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from starlette.testclient import TestClient
 from tests.support import consolidate, new_lake, post, put, user
 
 from bemtevi.lake.lake import Lake
@@ -18,6 +19,9 @@ from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Origin
 from bemtevi.listen.tail import Tail
 from bemtevi.listen.writer import Writer
+from bemtevi.serve import overlay
+from bemtevi.serve.api import create_app
+from bemtevi.serve.api.guard import Access
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.laid import Kind, kind_of
 from bemtevi.serve.snapshot import Snapshots
@@ -193,3 +197,25 @@ def wait_for(snapshots: Snapshots, posts: int) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(shown)
+
+
+def test_who_is_behind_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More came than is held in memory: answers stop before it, and tell it, until the next run."""
+    monkeypatch.setattr(overlay, "MOST_POSTS", 2)
+    lake = new_lake(tmp_path)
+    put(lake, [post(1, "um #a")], number=0)
+    with served(lake) as snapshots:
+        client = TestClient(create_app(snapshots, Access(None)), base_url="http://127.0.0.1")
+
+        def told() -> tuple[int, bool]:
+            snapshots.refresh()
+            answer = client.get("/api/v1/hashtags/a/summary?from=2026-11-24&to=2026-11-25").json()
+            return answer["data"]["posts"], answer["meta"]["behind"]
+
+        assert told() == (1, False)
+        put(lake, [post(2, "dois #a")], number=1)
+        assert told() == (2, False)
+        put(lake, [post(3, "tres #a")], number=2)
+        assert told() == (2, True)
+        consolidate(lake)
+        assert told() == (3, False)

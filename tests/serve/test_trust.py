@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from bemtevi.serve.api import create_app
 from bemtevi.serve.api.guard import POLICY, Access
+from bemtevi.serve.api.withheld import LEAST_AUTHORS
 from bemtevi.serve.snapshot import Snapshots
 
 ATTACKS = [
@@ -140,6 +141,37 @@ def test_without_the_token_there_are_ids_and_counts_alone(public: TestClient) ->
     assert public.get("/api/v1/posts?q=vacina").status_code == 401
     assert public.post("/api/v1/sql", json={"sql": "select 1"}).status_code == 401
     assert public.get("/api/v1/hashtags/covid19/summary?last=7d").json()["data"]["posts"] > 1_000
+
+
+def test_groups_of_a_few_authors_are_not_public(client: TestClient, public: TestClient) -> None:
+    small = 0
+    for path in (
+        *(f"hashtags/covid19/{name}" for name in ("languages", "apps", "types", "domains", "duplicates")),
+        "hashtags",
+    ):
+        query = "?last=7d&limit=1000"
+        rows = client.get(f"/api/v1/{path}{query}").json()["data"]
+        few = [row for row in rows if row["authors"] < LEAST_AUTHORS]
+        small += len(few)
+        answer = public.get(f"/api/v1/{path}{query}").json()
+        assert len(answer["data"]) == len(rows) - len(few), path
+        assert answer["meta"]["small_groups_left_out"] == len(few), path
+        assert all(row["authors"] >= LEAST_AUTHORS for row in answer["data"])
+    assert small > 10
+    path = "/api/v1/hashtags/covid19/cooccurrence?last=7d"
+    pairs = client.get(path + "&limit=10000").json()["data"]["rows"]
+    shown = public.get(path + "&limit=10000").json()["data"]
+    assert {row["authors"] < LEAST_AUTHORS for row in pairs} == {True, False}
+    assert len(shown["rows"]) == sum(row["authors"] >= LEAST_AUTHORS for row in pairs)
+    drawn = {(edge["one"], edge["other"]) for edge in shown["edges"]}
+    assert drawn <= {(row["one"], row["other"]) for row in shown["rows"]}
+    whole = public.get(path + "&format=gexf").text
+    assert whole.count("<edge ") == len(shown["rows"])
+
+
+def test_which_hashtags_are_followed_is_public(public: TestClient) -> None:
+    rows = public.get("/api/v1/hashtags?followed=true&sparkline=true&last=24h").json()["data"]
+    assert [row["hashtag"] for row in rows] == ["covid19", "silêncio"]
 
 
 @pytest.mark.parametrize("given", ["Bearer wrong", "Bearer ", "secret", "Basic secret", "Bearer secret "])

@@ -7,8 +7,11 @@ wait for it, so it must be work that may be cut short at any instant.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+
+LOOK_SECONDS = 5.0
 
 
 class Background(threading.Thread):
@@ -36,10 +39,22 @@ class Background(threading.Thread):
             raise self._failure
 
 
-def turns(pause: timedelta, stop: threading.Event) -> Iterator[None]:
-    """A turn now, and then whenever the clock passes a multiple of `pause`, until told to stop."""
+def turns(
+    pause: timedelta,
+    stop: threading.Event,
+    sooner: Callable[[], bool] = lambda: False,
+    look: float = LOOK_SECONDS,
+) -> Iterator[None]:
+    """A turn now, and then whenever the clock passes a multiple of `pause`, until told to stop.
+
+    Every `look` seconds `sooner` is asked whether the next turn comes at once.
+    """
     seconds = pause.total_seconds()
     while True:
         yield
-        if stop.wait(seconds - datetime.now(UTC).timestamp() % seconds):
-            return
+        next_at = time.monotonic() + seconds - datetime.now(UTC).timestamp() % seconds
+        while (left := next_at - time.monotonic()) > 0:
+            if stop.wait(min(left, look)):
+                return
+            if left > look and sooner():
+                break

@@ -22,6 +22,7 @@ from bemtevi.settings import Settings
 from bemtevi.warehouse.consolidate import Consolidation
 from bemtevi.warehouse.engines import open_engine
 from bemtevi.warehouse.run import Run
+from bemtevi.warehouse.waiting import Waiting
 
 log = structlog.get_logger()
 HOUR = timedelta(hours=1)
@@ -105,15 +106,27 @@ def consolidate_once(
 def consolidate_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: threading.Event) -> None:
     """Now, and then whenever the clock passes a multiple of `pause`, until told to stop.
 
-    What goes wrong once is told and tried again at the next turn.
+    Sooner when as much waits as one step takes, for who answers holds it in memory.
+
+    What goes wrong once is told and tried again at the next turn, not sooner.
     """
-    for _ in turns(pause, stop):
+    waiting: Waiting | None = None
+
+    def sooner() -> bool:
+        try:
+            return waiting is not None and waiting.size() >= settings.batch_bytes
+        except BemteviError:  # the turn itself tells of it
+            return False
+
+    for _ in turns(pause, stop, sooner):
+        waiting = None
         try:
             for run in consolidate_once(settings, lake, patience=PATIENCE_SECONDS):
                 log.info(
                     "consolidate.done", run=run.number, posts=run.posts_after, seconds=round(run.seconds, 2)
                 )
             metrics.consolidated("done", time.time())
+            waiting = Waiting(lake)
         except ConflictError as error:
             metrics.consolidated("busy", time.time())
             log.warning("consolidate.busy", error=str(error))

@@ -83,6 +83,11 @@ class Arrivals:
             self._version = commit.version
         return batch
 
+    def has_more(self) -> bool:
+        """Whether layer 1 has commits that were not taken. Raises StorageError."""
+        known = -1 if self._version is None else self._version
+        return self._table.newer(known) > known
+
     def waiting(self) -> int:
         """The bytes of commits that no run has read. Raises StorageError."""
         newest = self._table.newer(self._after)

@@ -91,7 +91,7 @@ class Overlay:
     def step(self) -> Step | None:
         """Lay over what is new; None if nothing changed. Raises StorageError."""
         if self.posts >= MOST_POSTS:
-            self.full = True
+            self.full = self.full or self._arrivals.has_more()
             return None
         batch = self._arrivals.take(STEP_BYTES)
         if not batch:

@@ -66,7 +66,12 @@ class Snapshot:
 
     def version_of(self, number: int, told: int) -> str:
         """The version with so many steps laid over, and so many changes of rules, gaps and shares."""
-        return f"{self.base}-{told}-{number}"
+        return f"{self.base}-{told}-{number}{'-behind' if self.behind else ''}"
+
+    @property
+    def behind(self) -> bool:
+        """Whether more came since the run than is held in memory: the newest posts wait for the next run."""
+        return self.overlay is None or self.overlay.full
 
     def close(self) -> None:
         """Give back what it holds."""

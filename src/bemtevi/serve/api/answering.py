@@ -1,8 +1,8 @@
 """How a question becomes a response: a snapshot, a bound of time, a form, an ETag, a cache.
 
 Owns: the worker places and their waiting, the interrupting of what takes too long, the forms (JSON with
-`meta`, CSV, JSON Lines, Parquet, Arrow), what those without the token do not see, and the cache of answers
-by snapshot.
+`meta`, CSV, JSON Lines, Parquet, Arrow). Leaves to `withheld` what those without the token do not see, to
+`kept` which answers are known already.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,23 +22,28 @@ import pyarrow as pa
 from starlette.requests import Request
 from starlette.responses import Response
 
-from bemtevi.errors import BemteviError
+from bemtevi.errors import BemteviError, UsageError
 from bemtevi.lake.gap import Gap
 from bemtevi.lake.sample import Share
 from bemtevi.lake.track import TrackedRule
 from bemtevi.serve.api.guard import Access, problem
+from bemtevi.serve.api.kept import BusyError, KeptAnswers
+from bemtevi.serve.api.withheld import Withheld
 from bemtevi.serve.ask.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.ask.selection import Question, Selection
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.export import FORMATS
 from bemtevi.serve.questions import Period
 from bemtevi.serve.snapshot import Snapshot, Snapshots
+from bemtevi.warehouse.hashtag import fold, fold_plain
 
 SECONDS = 20.0
 PLACES = 6
 WAIT_SECONDS = 5.0
-CACHE_BYTES = 64 * 1024 * 1024
-PRIVATE = frozenset({"text", "username", "spelling", "name", "description", "location"})
+MEANT_EXACTLY = "select hashtag from dim_hashtag where hashtag = $hashtag limit 1"
+MEANT = "select hashtag from dim_hashtag where hashtag_plain = $plain order by hashtag limit 1"
+MOST_MEANT = 10_000
+"""Spellings of hashtags whose meaning is remembered."""
 MEDIA = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
@@ -49,10 +53,6 @@ MEDIA = {
     "gexf": "application/xml",
 }
 ENDINGS = {"arrow": "arrows"}
-
-
-class BusyError(BemteviError):
-    """Too many questions at once."""
 
 
 @dataclass
@@ -115,9 +115,8 @@ class Answering:
         self.access = access
         self._seconds = seconds
         self._places = threading.BoundedSemaphore(PLACES)
-        self._cache: OrderedDict[str, Response] = OrderedDict()
-        self._cached = 0
-        self._lock = threading.Lock()
+        self._kept = KeptAnswers(seconds + WAIT_SECONDS)
+        self._meant: dict[tuple[str, str], str] = {}
 
     def answer(
         self,
@@ -137,27 +136,47 @@ class Answering:
             parts = (request.url.path, sorted(request.query_params.multi_items()), period, full)
             asked = hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
             digest = f"{snapshot.version}.{asked}"
-            tag = f'"{digest}"'
-            if kept and request.headers.get("if-none-match") == tag:
-                return Response(status_code=304, headers={"etag": tag})
-            with self._lock:
-                cached = self._cache.get(digest) if kept else None
-                if cached is not None:
-                    self._cache.move_to_end(digest)
-                    return _fresh(cached)
-            with self.working(snapshot, full, closed=closed) as work:
-                digest = f"{work.version}.{asked}"
-                data = make(work)
-                if isinstance(data, Response):
-                    return data
-                if not full:
-                    data = self._withheld(data)
-                response = self._respond(work, data, selection, form, name)
-        if kept and response.status_code == 200:
-            response.headers["etag"] = f'"{digest}"'
-            self._keep(digest, response)
-            return _fresh(response)
-        return response
+
+            def work_out() -> Response:
+                with self.working(snapshot, full, closed=closed) as work:
+                    data = make(work)
+                    if isinstance(data, Response):
+                        return data
+                    if not full:
+                        withheld = Withheld(self.access.pseudonym)
+                        data = withheld.of(data)
+                        work.meta["small_groups_left_out"] = withheld.small_groups
+                    response = self._respond(work, data, selection, form, name)
+                    if kept:
+                        response.headers["etag"] = f'"{work.version}.{asked}"'
+                    return response
+
+            if not kept:
+                return work_out()
+            if request.headers.get("if-none-match") == f'"{digest}"':
+                return Response(status_code=304, headers={"etag": f'"{digest}"'})
+            return self._kept.get(digest, work_out)
+
+    def hashtag(self, tag: str) -> str:
+        """The folded hashtag that a person means: exact, else without diacritics if that is known.
+
+        Raises UsageError if it is none.
+        """
+        folded = fold(tag)
+        if not folded:
+            raise UsageError(f"'{tag}' is no hashtag: give one such as covid19.")
+        with self.snapshots.lease() as snapshot:
+            # an exact one stays what it is while posts come; another may appear
+            known = self._meant.get((snapshot.base, tag)) or self._meant.get((snapshot.version, tag))
+            if known is None:
+                with self.working(snapshot, full=True) as work:
+                    exact = work.rows(Question(MEANT_EXACTLY, {"hashtag": folded}))
+                    rows = exact or work.rows(Question(MEANT, {"plain": fold_plain(tag)}))
+                known = str(rows[0]["hashtag"]) if rows else folded
+                if len(self._meant) >= MOST_MEANT:
+                    self._meant.clear()
+                self._meant[snapshot.base if exact else snapshot.version, tag] = known
+        return known
 
     @contextmanager
     def working(self, snapshot: Snapshot, full: bool, *, closed: bool = False) -> Iterator[Work]:
@@ -213,6 +232,7 @@ class Answering:
         meta: dict[str, Any] = {
             "snapshot": work.version,
             "as_of": work.received_at or (None if run is None else run.finished_at),
+            "behind": work.snapshot.behind,
             "now": work.now,
             "timezone": self.snapshots.lake.timezone,
         }
@@ -224,40 +244,6 @@ class Answering:
             if work.asked:
                 meta["sql"] = work.asked[0].literal()
         return meta | work.meta
-
-    def _withheld(self, data: Any) -> Any:
-        """The data without what people wrote; tables become lists."""
-        if isinstance(data, pa.Table):
-            data = data.to_pylist()
-        if isinstance(data, list):
-            return [self._withheld(row) for row in data]
-        if isinstance(data, dict):
-            return {name: self._value(name, value) for name, value in data.items()}
-        return data
-
-    def _value(self, name: str, value: Any) -> Any:
-        if name in PRIVATE:
-            return None
-        if name == "author_id" and isinstance(value, str):
-            return self.access.pseudonym(value)
-        return self._withheld(value)
-
-    def _keep(self, digest: str, response: Response) -> None:
-        size = len(response.body)
-        if size > CACHE_BYTES // 8:
-            return
-        with self._lock:
-            old = self._cache.pop(digest, None)
-            self._cached += size - (len(old.body) if old is not None else 0)
-            self._cache[digest] = response
-            while self._cached > CACHE_BYTES:
-                _, gone = self._cache.popitem(last=False)
-                self._cached -= len(gone.body)
-
-
-def _fresh(response: Response) -> Response:
-    """The same response anew: what sends it changes its headers."""
-    return Response(response.body, response.status_code, dict(response.headers), response.media_type)
 
 
 def as_bytes(table: pa.Table, form: str) -> bytes:

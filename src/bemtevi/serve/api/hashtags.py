@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Hashtag, Limit
+from bemtevi.serve.api.withheld import is_small
 from bemtevi.serve.ask import company, counts, lists
 from bemtevi.serve.ask.coverage import steps, week
 from bemtevi.serve.ask.selection import Selection
@@ -200,7 +201,8 @@ def cooccurrence(
     selection = filters.selection(tag)
 
     def make(work: Work) -> Any:
-        rows = company.measured(work.rows(company.pairs(selection, PAIRS)))
+        found = work.rows(company.pairs(selection, PAIRS))
+        rows = company.measured(row for row in found if work.full or not is_small(row))
         work.meta["posts"] = rows[0]["posts"] if rows else 0
         if form == "gexf":
             text = company.gexf(company.picture(rows, whole=True), f"Hashtags in posts with #{tag}")

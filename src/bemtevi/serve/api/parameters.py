@@ -17,13 +17,14 @@ from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Answering
 from bemtevi.serve.ask.selection import Selection
 from bemtevi.serve.questions import Period
-from bemtevi.warehouse.hashtag import fold, fold_plain
 
 LAST = re.compile(r"(\d{1,5})(m|h|d|w)")
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 LONGEST = timedelta(days=3660)
 TICK_SECONDS = 5
-"""A moving period moves in such steps, so that the same question has the same answer for a while."""
+TICKS = 10_000
+"""A moving period moves in steps, the longer it is the longer, so that the same question has the same answer
+for a while: until something comes. It ends with a step, so what comes is in it at once."""
 
 Form = Annotated[
     Literal["json", "csv", "jsonl", "parquet", "arrow"],
@@ -79,8 +80,7 @@ def asked(
 ) -> Asked:
     """The filters; the last 24 hours if no period is given."""
     zone = ZoneInfo(answers.snapshots.lake.timezone)
-    now = datetime.now(UTC)
-    now = datetime.fromtimestamp(now.timestamp() // TICK_SECONDS * TICK_SECONDS + TICK_SECONDS, UTC)
+    now = _ticked(TICK_SECONDS)
     if from_ is not None or to is not None:
         end = _zoned(to, zone) if to is not None else now
         start = _zoned(from_, zone) if from_ is not None else end - timedelta(days=1)
@@ -88,7 +88,9 @@ def asked(
         match = LAST.fullmatch(last or "24h")
         if match is None or int(match[1]) == 0:
             raise UsageError(f"'{last}' is no period: write 90m, 24h, 7d or 4w.")
-        start, end = now - int(match[1]) * UNITS[match[2]], now
+        length = int(match[1]) * UNITS[match[2]]
+        end = _ticked(max(TICK_SECONDS, round(length.total_seconds() / TICKS)))
+        start = end - length
     if not start < end:
         raise UsageError("The period is empty: `to` must be after `from`.")
     if end - start > LONGEST:
@@ -105,21 +107,16 @@ def hashtag(
         str, Path(max_length=300, description="The hashtag, with or without #.", examples=["covid19"])
     ],
 ) -> str:
-    """The folded hashtag that a person means: exact, else without diacritics if that is known."""
-    folded = fold(tag)
-    if not folded:
-        raise UsageError(f"'{tag}' is no hashtag: give one such as covid19.")
-    with answers.snapshots.lease() as snapshot, answers.working(snapshot, full=True) as work:
-        rows = work.catalog.stream(
-            "select hashtag from dim_hashtag where hashtag = $hashtag or hashtag_plain = $plain "
-            "order by hashtag = $hashtag desc, hashtag limit 1",
-            {"hashtag": folded, "plain": fold_plain(tag)},
-            work.cursor,
-        ).read_all()
-    return str(rows["hashtag"][0]) if rows.num_rows else folded
+    """The folded hashtag that a person means."""
+    return answers.hashtag(tag)
 
 
 Hashtag = Annotated[str, Depends(hashtag)]
+
+
+def _ticked(seconds: int) -> datetime:
+    """The end of the step of so many seconds that now is in."""
+    return datetime.fromtimestamp((datetime.now(UTC).timestamp() // seconds + 1) * seconds, UTC)
 
 
 def _zoned(at: datetime, zone: ZoneInfo) -> datetime:

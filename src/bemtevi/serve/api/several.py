@@ -13,6 +13,7 @@ from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Make, Work
 from bemtevi.serve.api.hashtags import timeline_of
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Limit
+from bemtevi.serve.api.withheld import is_small
 from bemtevi.serve.ask import counts, rising
 from bemtevi.serve.ask.coverage import coverage, rules_of
 from bemtevi.serve.ask.selection import Selection
@@ -22,6 +23,7 @@ from bemtevi.warehouse.hashtag import fold
 
 router = APIRouter(prefix="/api/v1", tags=["hashtags"])
 MOST_COMPARED = 5
+OF_AUTHORS = ("posts", "authors", "last_at", "hours")
 
 
 @router.get("/hashtags")
@@ -63,7 +65,14 @@ def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict
         row["sampled"] = heard.plain()["sampled"]
         row["rules"] = [rule.value for rule in rules]
     found.sort(key=lambda row: (-row["posts"], row["hashtag"]))
-    return _with_sparklines(work, selection, found) if sparkline else found
+    found = _with_sparklines(work, selection, found) if sparkline else found
+    # which are followed is told to all, but not what a few people wrote
+    return [
+        {**row, **{name: None for name in OF_AUTHORS if name in row}}
+        if is_small(row) and not work.full
+        else row
+        for row in found
+    ]
 
 
 def _with_sparklines(work: Work, selection: Selection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -25,18 +25,20 @@ ROUNDS = 300
 
 
 def pairs(selection: Selection, limit: int) -> Question:
-    """`one, other, together, one_posts, other_posts, posts, authors`; most together first."""
+    """`one, other, together, authors, one_posts, other_posts, posts`; most together first."""
     return selection.question(
         f"""
         with tagged as (
-          select bridge.network, bridge.post_id, bridge.hashtag
+          select bridge.network, bridge.post_id, bridge.hashtag, post.author_key
           from bridge_post_hashtag as bridge
-          inner join (select network, post_id from ({selection.posts})) as post using (network, post_id)
+          inner join (select network, post_id, author_key from ({selection.posts})) as post
+            using (network, post_id)
           where {selection.when("bridge")} and bridge.position <= {MOST_TAGS}
             {"and bridge.hashtag <> $hashtag" if selection.hashtag is not None else ""}
         ),
         alone as (select hashtag, count(*) as posts from tagged group by hashtag)
         select one.hashtag as one, other.hashtag as other, count(*) as together,
+          count(distinct one.author_key) as authors,
           any_value(first.posts) as one_posts, any_value(second.posts) as other_posts,
           (select count(*) from ({selection.posts})) as posts
         from tagged as one

@@ -35,18 +35,12 @@ def check_granularity(granularity: str, period: Period) -> None:
 def timeline(selection: Selection, granularity: str) -> Question:
     """`at, ends_at, network, posts`: steps in the lake's zone; a step without posts has a null network."""
     check_granularity(granularity, selection.period)
-    hourly = granularity != "minute" and not selection.is_filtered and _whole_hours(selection)
-    if hourly:
-        source = f"""
-          select agg.created_hour as created_at, agg.network, agg.posts
-          from hashtag_hour_posts as agg
-          where agg.hashtag = $hashtag and agg.created_date between $first_date and $last_date
-            and agg.created_hour >= $since and agg.created_hour < $until
-            {"and agg.network = $network" if selection.network else ""}"""
-    elif selection.hashtag is not None and not selection.is_filtered:
+    if selection.hashtag is None or selection.is_filtered:
+        source = f"select created_at, network, 1 as posts from ({selection.posts})"
+    elif granularity == "minute" or not _has_whole_hours(selection):
         source = f"select created_at, network, 1 as posts from ({selection.tagged})"
     else:
-        source = f"select created_at, network, 1 as posts from ({selection.posts})"
+        source = _by_hours(selection)
     return selection.question(f"""
         with step as (
           select "at", "at" + interval 1 {granularity} as ends_at
@@ -68,11 +62,28 @@ def timeline(selection: Selection, granularity: str) -> Question:
         """)
 
 
-def _whole_hours(selection: Selection) -> bool:
-    """Whether hours of UTC are hours of the zone, and the period has only whole ones."""
+def _by_hours(selection: Selection) -> str:
+    """Posts by hour: of whole hours as they are kept, of the ends of the period from the posts themselves."""
+    first, last = (f"date_trunc('hour', cast({end} as timestamptz))" for end in ("$since", "$until"))
+    first = f"case when {first} = $since then {first} else {first} + interval 1 hour end"
+    return f"""
+          select agg.created_hour as created_at, agg.network, agg.posts
+          from hashtag_hour_posts as agg
+          where agg.hashtag = $hashtag and agg.created_date between $first_date and $last_date
+            and agg.created_hour >= {first} and agg.created_hour < {last}
+            {"and agg.network = $network" if selection.network else ""}
+          union all
+          select created_at, network, 1 as posts
+          from ({selection.tagged}) as tagged
+          where tagged.created_date in ($first_date, $last_date)
+            and (tagged.created_at < {first} or tagged.created_at >= {last})"""
+
+
+def _has_whole_hours(selection: Selection) -> bool:
+    """Whether hours of UTC are hours of the zone in the period, and it is long enough to have some."""
     period = selection.period
-    return selection.hashtag is not None and all(
-        at.astimezone(selection.zone).minute == 0 and at.minute == at.second == at.microsecond == 0
+    return period.until - period.since >= timedelta(hours=2) and all(
+        (at.astimezone(selection.zone).utcoffset() or timedelta()) % timedelta(hours=1) == timedelta()
         for at in (period.since, period.until)
     )
 

@@ -18,37 +18,38 @@ def authors(selection: Selection, limit: int) -> Question:
             count(*) filter (type = 'repost') as reposts, max(author_follower_count) as followers
           from ({selection.posts})
           group by network, author_id
+          order by posts desc, followers desc nulls last, author_id
+          limit $limit
         )
         select counted.network, counted.author_id, author.username, counted.posts, counted.reposts,
           counted.followers
         from counted
         left join ({names("counted")}) as author using (network, author_id)
         order by counted.posts desc, counted.followers desc nulls last, counted.author_id
-        limit $limit
         """,
         limit=limit,
     )
 
 
 def languages(selection: Selection, limit: int) -> Question:
-    """`language` (null: not told), `posts`."""
+    """`language` (null: not told), `posts`, `authors`."""
     return _shares(selection, "language", limit)
 
 
 def apps(selection: Selection, limit: int) -> Question:
-    """`client, posts`: the applications that posts were written with, as the network names them."""
+    """`client, posts, authors`: the applications that posts were written with, as the network names them."""
     return _shares(selection, "client", limit)
 
 
 def types(selection: Selection, limit: int) -> Question:
-    """`type, posts`: original, reply, quote, repost."""
+    """`type, posts, authors`: original, reply, quote, repost."""
     return _shares(selection, "type", limit)
 
 
 def _shares(selection: Selection, column: str, limit: int) -> Question:
     return selection.question(
         f"""
-        select {column}, count(*) as posts
+        select {column}, count(*) as posts, count(distinct author_key) as authors
         from ({selection.posts})
         group by {column}
         order by posts desc, {column}
@@ -59,16 +60,17 @@ def _shares(selection: Selection, column: str, limit: int) -> Question:
 
 
 def domains(selection: Selection, limit: int) -> Question:
-    """`domain, posts`: hosts of the links that stand in the texts; a shortened link tells no host."""
+    """`domain, posts, authors`: hosts of the links that stand in the texts; a shortened one tells none."""
     return selection.question(
         rf"""
         with linked as (
-          select network, post_id, unnest(list_distinct(list_transform(
+          select network, post_id, author_key, unnest(list_distinct(list_transform(
             regexp_extract_all(text, 'https?://([^/\s?#]+)', 1), lambda host: lower(host)
           ))) as host
           from ({selection.posts})
         )
-        select regexp_replace(host, '^www\.', '') as domain, count(distinct (network, post_id)) as posts
+        select regexp_replace(host, '^www\.', '') as domain, count(distinct (network, post_id)) as posts,
+          count(distinct author_key) as authors
         from linked
         where host not in ('t.co', 'bit.ly')
         group by domain

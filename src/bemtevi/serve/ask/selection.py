@@ -89,8 +89,9 @@ class Selection:
         if self.type is not None:
             conditions.append("post.type = $type")
         if self.hashtag is not None:
+            # half the cost of looking the posts up in bridge_post_hashtag, which is made of this column
             conditions.append(
-                f"(post.network, post.post_id) in (select (network, post_id) from ({self.tagged}))"
+                "list_contains(list_transform(post.hashtags, lambda tag: tag.hashtag), $hashtag)"
             )
         return f"select post.* from fact_post as post where {' and '.join(conditions)}"
 
