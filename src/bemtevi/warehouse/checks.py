@@ -87,13 +87,11 @@ def look_across(table: str, checks: Sequence[Check], ask: Ask) -> list[Result]:
             continue
         columns = ", ".join(check.columns)
         there = " and ".join(f"{column} is not null" for column in check.columns)
-        keys = check.key or check.columns
-        pairs = zip(check.columns, keys, strict=True)
-        same = " and ".join(f"referring.{column} = known.{key}" for column, key in pairs)
+        known = ", ".join(check.key or check.columns)
+        missing = f"select {columns} from {table} where {there} except select {known} from {check.table}"
         ((of, wrong),) = ask(
-            f"select count(*), count(case when known.{keys[0]} is null then 1 end) "
-            f"from (select distinct {columns} from {table} where {there}) as referring "
-            f"left join (select distinct {', '.join(keys)} from {check.table}) as known on {same}"
+            f"select (select count(*) from {table} where {there}), "
+            f"(select count(*) from ({missing}) as missing)"
         )
         results.append(Result(table, check.name, check.severity, wrong, of, _told(table, check, wrong)))
     return results

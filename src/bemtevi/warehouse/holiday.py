@@ -30,9 +30,12 @@ def countries() -> dict[str, str]:
 def holiday_names(timezone: str) -> Callable[[date | None], str | None]:
     """A function of the holiday of a day in a zone's country: its name, or None."""
     country = countries().get(timezone)
-    if country is None or country not in holidays.list_supported_countries(include_aliases=False):
+    if country is None:
         return lambda _: None
-    language = holidays.country_holidays(country).default_language
+    try:  # to ask for the list of countries would load every one
+        language = holidays.country_holidays(country).default_language
+    except NotImplementedError:
+        return lambda _: None
     known = holidays.country_holidays(country, language=language)
 
     def holiday_name(day: date | None) -> str | None:

@@ -1,6 +1,6 @@
 """The tables of one step: each written while later ones are made, and committed when all are checked.
 
-Owns the thread that writes, and that all or nothing is left of a step that stops before its first commit.
+Owns the threads that write, and that all or nothing is left of a step that stops before its first commit.
 Leaves to `consolidate` which files a table replaces and which rows take their place.
 """
 
@@ -15,32 +15,37 @@ import pyarrow as pa
 from bemtevi.lake.replacement import Replacement
 from bemtevi.lake.table import Table
 
+TABLES_AT_ONCE = 2
+"""So many tables are written side by side: the largest is not alone at the end, and memory stays bounded."""
+
 
 class Writing:
     """The tables of one step. Use as a context manager: what is not committed at its end is taken away."""
 
     def __init__(self) -> None:
-        self._writer = ThreadPoolExecutor(1, "writer")
+        self._writers = ThreadPoolExecutor(TABLES_AT_ONCE, "writer")
         self._begun: dict[str, Future[Replacement]] = {}
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._writer.shutdown(cancel_futures=True)
+        self._writers.shutdown(cancel_futures=True)
         for future in self._begun.values():
             if not future.cancelled() and future.exception() is None:
                 future.result().abandon()
 
     def begin(self, table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> None:
         """Write rows beside what else is done; they will stand in the place of the files of a table."""
-        self._begun[table.definition.name] = self._writer.submit(_written, table, replaced, rows)
+        self._begun[table.definition.name] = self._writers.submit(_written, table, replaced, rows)
 
     def commit(self) -> dict[str, int]:
         """Commit every table once all are written; their versions. Raises StorageError, ConflictError."""
         written = {name: future.result() for name, future in self._begun.items()}
         self._begun = {}  # whatever happens now, a commit may have been made
-        return {name: replacement.commit() for name, replacement in written.items()}
+        # most of a commit is waiting for the disk
+        versions = self._writers.map(Replacement.commit, written.values())
+        return dict(zip(written, versions, strict=True))
 
 
 def _written(table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> Replacement:

@@ -81,6 +81,7 @@ class DuckDBEngine:
         run("set memory_limit = ?", [self._memory_limit])
         run("set preserve_insertion_order = false")
         run("set enable_progress_bar = false")
+        run("set parquet_metadata_cache = true")  # files never change, and several queries read each
         if self._threads is not None:
             run("set threads = ?", [self._threads])
         run("set variable timezone = ?", [self._timezone])

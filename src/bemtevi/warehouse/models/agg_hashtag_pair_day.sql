@@ -35,15 +35,24 @@ first_tag as (
 pair as (
   select network, created_date, author_key, type, hashtag, unnest(tags) as other_hashtag
   from first_tag
+),
+-- authors are counted by counting rows: a count of distinct values keeps a set for each pair
+by_author as (
+  select
+    network, hashtag, other_hashtag, created_date, author_key,
+    count(*) as posts,
+    sum(case when type <> 'repost' then 1 else 0 end) as originals
+  from pair
+  where hashtag < other_hashtag
+  group by network, hashtag, other_hashtag, created_date, author_key
 )
 select
   network,
   hashtag,
   other_hashtag,
   created_date,
-  count(*) as posts,
-  sum(case when type <> 'repost' then 1 else 0 end) as originals,
-  count(distinct author_key) as authors
-from pair
-where hashtag < other_hashtag
+  sum(posts) as posts,
+  sum(originals) as originals,
+  count(author_key) as authors
+from by_author
 group by network, hashtag, other_hashtag, created_date

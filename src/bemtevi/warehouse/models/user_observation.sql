@@ -37,14 +37,27 @@ with seen as (
   select network, observed_at, observed_hour, observed_date, unnest(authors) as author
   from observation
 ),
+-- narrow, and before anything wide is looked at: most observations of an hour are not its last
+told as (
+  select network, author.author_id as author_id, observed_hour, observed_at, observed_at as first_observed_at
+  from seen
+  where author.author_id is not null
+  union all by name
+  select network, author_id, observed_hour, observed_at, first_observed_at
+  from existing
+),
+latest as (
+  select
+    network, author_id, observed_hour, max(observed_at) as observed_at, min(first_observed_at) as first_observed_at
+  from told
+  group by network, author_id, observed_hour
+),
 candidate as (
   select
-    md5(concat('v1|', network, chr(31), author.author_id)) as author_key,
     network,
     author.author_id as author_id,
     observed_date,
     observed_hour,
-    observed_at as first_observed_at,
     observed_at,
     author.username as username,
     author.name as name,
@@ -62,25 +75,27 @@ candidate as (
     author.post_count as post_count,
     author.listed_count as listed_count
   from seen
-  where author.author_id is not null
   union all by name
-  select * exclude (version_hash) from existing
+  select * exclude (author_key, first_observed_at, version_hash) from existing
 ),
 -- the counts decide between two observations of the same time, then the words: a total order
 ranked as (
   select
-    *,
-    min(first_observed_at) over (partition by author_key, observed_hour) as earliest,
+    candidate.*,
+    latest.first_observed_at,
     row_number() over (
-      partition by author_key, observed_hour
-      order by observed_at desc, post_count desc, follower_count desc, following_count desc, listed_count desc,
+      partition by candidate.network, candidate.author_id, candidate.observed_hour
+      order by post_count desc, follower_count desc, following_count desc, listed_count desc,
         username, name, description, location, url, image_url, verified, verified_type, protected, created_at
     ) as place
   from candidate
+  inner join latest
+    on candidate.network = latest.network and candidate.author_id = latest.author_id
+    and candidate.observed_hour = latest.observed_hour and candidate.observed_at = latest.observed_at
 )
 select
-  * exclude (first_observed_at, earliest, place),
-  earliest as first_observed_at,
+  * exclude (place),
+  md5(concat('v1|', network, chr(31), author_id)) as author_key,
   -- null and empty differ
   md5(concat(
     'v1|', coalesce(username, chr(30)), chr(31), coalesce(name, chr(30)), chr(31), coalesce(description, chr(30)),

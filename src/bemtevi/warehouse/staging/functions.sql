@@ -156,35 +156,33 @@ select
   list_filter(places, lambda p: p.id = post.geo.place_id)[1].country_code as country_code,
   post.author_id,
   list_transform(
-    users,
+    -- a message also brings people who are only mentioned: they wrote nothing that we keep
+    list_filter(users, lambda u: u.id = post.author_id or u.id = reference.author_id),
     lambda u: {
       'author_id': u.id, 'username': u.username, 'name': u.name, 'description': u.description,
       'location': u.location, 'url': u.url, 'verified': u.verified, 'verified_type': u.verified_type,
       'protected': u.protected, 'image_url': u.profile_image_url,
       'created_at': try_cast(u.created_at as timestamptz),
+      'created_at_local': local_time(try_cast(u.created_at as timestamptz)),
       'follower_count': u.public_metrics.followers_count,
       'following_count': u.public_metrics.following_count,
       'post_count': coalesce(u.public_metrics.post_count, u.public_metrics.tweet_count),
       'listed_count': u.public_metrics.listed_count
     }
   ) as authors,
+  list_transform(post.entities.hashtags, lambda h: h.tag) as tags_of_entities,
+  list_transform(note.entities.hashtags, lambda h: h.tag) as tags_of_long_text,
+  case when post.entities.hashtags is null and post.entities.urls is null and post.entities.mentions is null
+    then tags_in(post.text)
+  end as tags_of_plain_text,
   list_concat(
-    list_transform(post.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'entity'}),
-    list_transform(note.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'long text'}),
-    case when post.entities.hashtags is null and post.entities.urls is null and post.entities.mentions is null
-      then list_transform(tags_in(post.text), lambda h: {'spelling': h, 'matched_by': 'plain text'})
-    end,
-    list_transform(reference.entities.hashtags, lambda h: {'spelling': h.tag, 'matched_by': 'referenced post'}),
-    list_transform(
-      reference_note.entities.hashtags,
-      lambda h: {'spelling': h.tag, 'matched_by': 'referenced post'}
-    ),
+    list_transform(reference.entities.hashtags, lambda h: h.tag),
+    list_transform(reference_note.entities.hashtags, lambda h: h.tag),
     case when reference.text is not null and reference.entities.hashtags is null
         and reference.entities.urls is null and reference.entities.mentions is null
-      then list_transform(
-        tags_in(reference.text), lambda h: {'spelling': h, 'matched_by': 'referenced post'})
+      then tags_in(reference.text)
     end
-  ) as found,
+  ) as tags_of_reference,
   list_transform(said_mentions, lambda m: {'author_id': m.id, 'username': m.username}) as mentions,
   list_transform(said_urls, lambda u: {
     'url': coalesce(u.unwound_url, u.expanded_url, u.url), 'domain': domain_of(coalesce(u.unwound_url, u.expanded_url, u.url))

@@ -5,28 +5,24 @@
 -- Nothing is filtered here: a condition on what comes out would be pushed down, and the JSON parsed once more to
 -- decide it. A row without `post_id` or `created_at` is a message that gave no post; the engine sets it aside.
 
-with tagged as (
+with found as (
 select
-  * exclude (found, matched),
-  authors[list_position(list_transform(authors, lambda a: a.author_id), author_id)] as author,
-  list_transform(
-    list_concat(
-      found,
-      list_transform(
-        flatten(list_transform(matched, lambda tag: getvariable('rule_hashtags')[tag])),
-        lambda spelling: {'spelling': spelling, 'matched_by': 'rule only'}
-      )
-    ),
-    lambda f: {
-      'hashtag': folded(f.spelling), 'spelling': ltrim(f.spelling, '#＃'), 'matched_by': f.matched_by
-    }
-  ) as tags,
+  * exclude (matched),
+  list_position(list_transform(authors, lambda a: a.author_id), author_id) as writer,
+  list_concat(
+    tags_of_entities, tags_of_long_text, tags_of_plain_text, tags_of_reference,
+    flatten(list_transform(matched, lambda tag: getvariable('rule_hashtags')[tag]))
+  ) as spellings,
+  coalesce(len(tags_of_entities), 0) as entity_ends,
+  entity_ends + coalesce(len(tags_of_long_text), 0) as long_text_ends,
+  long_text_ends + coalesce(len(tags_of_plain_text), 0) as plain_text_ends,
+  plain_text_ends + coalesce(len(tags_of_reference), 0) as reference_ends,
   local_time(created_at) as created_at_local
 from staged_rows
 ),
 staged as (
-select *, list_transform(tags, lambda tag: tag.hashtag) as keys
-from tagged
+select *, list_transform(spellings, lambda spelling: folded(spelling)) as keys
+from found
 )
 select
   network,
@@ -66,16 +62,20 @@ select
   country_code,
   author_id,
   case when author_id is not null then md5('v1|' || network || chr(31) || author_id) end as author_key,
-  author.follower_count as author_follower_count,
-  author.following_count as author_following_count,
-  author.post_count as author_post_count,
-  -- a message also brings people who are only mentioned: they wrote nothing that we keep
-  list_transform(
-    list_filter(authors, lambda a: a.author_id = author_id or a.author_id = referenced_author_id),
-    lambda a: struct_insert(a, created_at_local := local_time(a.created_at))
-  ) as authors,
+  list_transform(authors, lambda a: a.follower_count)[writer] as author_follower_count,
+  list_transform(authors, lambda a: a.following_count)[writer] as author_following_count,
+  list_transform(authors, lambda a: a.post_count)[writer] as author_post_count,
+  authors,
   list_filter(
-    tags,
+    list_transform(spellings, lambda spelling, position: {
+      'hashtag': keys[position],
+      'spelling': ltrim(spelling, '#＃'),
+      'matched_by': case
+        when position <= entity_ends then 'entity' when position <= long_text_ends then 'long text'
+        when position <= plain_text_ends then 'plain text' when position <= reference_ends then 'referenced post'
+        else 'rule only'
+      end
+    }),
     lambda tag, position: tag.hashtag <> ''
       and list_position(keys, tag.hashtag) = position
   ) as hashtags,

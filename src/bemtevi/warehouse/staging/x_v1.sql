@@ -113,25 +113,23 @@ select
       'description': u.description, 'location': u.location, 'url': u.url, 'verified': u.verified,
       'verified_type': null::varchar, 'protected': u.protected, 'image_url': u.profile_image_url_https,
       'created_at': try_strptime(u.created_at, '%a %b %d %H:%M:%S %z %Y'),
+      'created_at_local': local_time(try_strptime(u.created_at, '%a %b %d %H:%M:%S %z %Y')),
       'follower_count': u.followers_count, 'following_count': u.friends_count,
       'post_count': u.statuses_count, 'listed_count': u.listed_count
     }
   ) as authors,
+  list_transform(post.entities.hashtags, lambda h: h.text) as tags_of_entities,
+  list_transform(post.extended_tweet.entities.hashtags, lambda h: h.text) as tags_of_long_text,
+  case when post.entities is null and post.extended_tweet.entities is null
+    then tags_in(own_text)
+  end as tags_of_plain_text,
   list_concat(
-    list_transform(post.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'entity'}),
-    list_transform(post.extended_tweet.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'long text'}),
-    case when post.entities is null and post.extended_tweet.entities is null
-      then list_transform(tags_in(own_text), lambda h: {'spelling': h, 'matched_by': 'plain text'})
-    end,
-    list_transform(reference.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'referenced post'}),
-    list_transform(
-      reference.extended_tweet.entities.hashtags, lambda h: {'spelling': h.text, 'matched_by': 'referenced post'}),
+    list_transform(reference.entities.hashtags, lambda h: h.text),
+    list_transform(reference.extended_tweet.entities.hashtags, lambda h: h.text),
     case when reference.entities is null and reference.extended_tweet.entities is null
-      then list_transform(
-        tags_in(coalesce(reference.full_text, reference.text)),
-        lambda h: {'spelling': h, 'matched_by': 'referenced post'})
+      then tags_in(coalesce(reference.full_text, reference.text))
     end
-  ) as found,
+  ) as tags_of_reference,
   list_transform(said.user_mentions, lambda m: {'author_id': m.id_str, 'username': m.screen_name}) as mentions,
   list_transform(said.urls, lambda u: {
     'url': coalesce(u.expanded_url, u.url), 'domain': domain_of(coalesce(u.expanded_url, u.url))
