@@ -17,7 +17,7 @@ def looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
     """Gaps are looked for each 0.3 s, and search is asked again soon."""
     monkeypatch.setattr("bemtevi.listen.fill.LOOK_SECONDS", 0.3)
     monkeypatch.setattr("bemtevi.listen.fill.RETRY_SECONDS", 0.5)
-    monkeypatch.setattr("bemtevi.listen.x_search.RETRY_SECONDS", 0.3)
+    monkeypatch.setattr("bemtevi.listen.x_patience.RETRY_SECONDS", 0.3)
 
 
 @pytest.mark.parametrize("fault", ["abrupt:times=3,apart=200", "cut:times=3,apart=200", "away:seconds=2"])

@@ -20,7 +20,7 @@ SHORTER: tuple[tuple[str, str, object], ...] = (
     ("bemtevi.listen.ledger", "RETRY_SECONDS", 2.0),
     ("bemtevi.listen.fill", "LOOK_SECONDS", 1.0),
     ("bemtevi.listen.fill", "RETRY_SECONDS", 2.0),
-    ("bemtevi.listen.x_search", "RETRY_SECONDS", 0.5),
+    ("bemtevi.listen.x_patience", "RETRY_SECONDS", 0.5),
     ("bemtevi.listen.writer", "RETRY_SECONDS", (0.5, 1.0, 2.0)),
 )
 

@@ -36,7 +36,7 @@ DISK_ERRORS = (
 COMMANDS = (
     *("demo", "track", "listen", "search", "import", "consolidate", "rebuild", "run", "serve"),
     *("hashtag", "top", "watch", "query", "export", "gaps", "budget", "checks"),
-    *("maintain", "forget", "doctor", "simulate"),
+    *("maintain", "forget", "compliance", "doctor", "simulate"),
 )
 
 
@@ -218,6 +218,7 @@ def load_commands(arguments: list[str]) -> None:
             answers,
             budget,
             checks_of_tables,
+            compliance,
             demonstrate,
             doctor,
             export,

@@ -21,7 +21,7 @@ from bemtevi.lake.local_ledger import known_gaps
 from bemtevi.lake.sample import read_shares
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen.fill import Filler
-from bemtevi.listen.x_search import StoppedError
+from bemtevi.listen.x_patience import StoppedError
 from bemtevi.serve import coverage, terminal
 from bemtevi.settings import Settings
 from bemtevi.warehouse.hashtag import fold

@@ -16,7 +16,8 @@ from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import read_rules
 from bemtevi.listen.asking import Ask, Asking, Desk, new_asking
-from bemtevi.listen.x_search import Page, StoppedError, XSearch
+from bemtevi.listen.x_patience import StoppedError
+from bemtevi.listen.x_search import Page, XSearch
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 

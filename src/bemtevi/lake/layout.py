@@ -95,6 +95,11 @@ class JournalLayout:
         """The file of how far a search has come."""
         return self.folder / f"asking-{name}.json"
 
+    @property
+    def compliance(self) -> Path:
+        """The file of how far a compliance check has come."""
+        return self.folder / "compliance.json"
+
     def segment(self, number: int) -> Path:
         """The file of one segment; zero-padded so that a listing is in order."""
         return self.folder / f"{number:012d}{SEGMENT_SUFFIX}"

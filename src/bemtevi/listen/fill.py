@@ -22,7 +22,8 @@ from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen.asking import Ask, Asking, Desk, Search, new_asking
 from bemtevi.listen.budget_guard import HeldError
 from bemtevi.listen.ledger import TICK, utc_now
-from bemtevi.listen.x_search import Page, StoppedError
+from bemtevi.listen.x_patience import StoppedError
+from bemtevi.listen.x_search import Page
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()

@@ -39,7 +39,8 @@ from bemtevi.listen.network import CAUSES, Refusal
 from bemtevi.listen.polled import Place
 from bemtevi.listen.supervisor import refusal
 from bemtevi.listen.x_client import XRefusalError
-from bemtevi.listen.x_search import NEWEST_SECONDS, Page, StoppedError
+from bemtevi.listen.x_patience import StoppedError
+from bemtevi.listen.x_search import NEWEST_SECONDS, Page
 from bemtevi.settings import Settings
 
 log = structlog.get_logger()

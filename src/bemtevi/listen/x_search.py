@@ -1,8 +1,7 @@
 """X's search: pages of posts of the past, and how many there are.
 
-Owns the calls, their fields, the pace that X's rate limits want, and the reading of a page's outside. Leaves
-to `asking` what is asked and where pages go. Source: docs.x.com x-api/posts/search, counts; fundamentals,
-rate limits.
+Owns the calls, their fields and the reading of a page's outside. Leaves to `asking` what is asked and where
+pages go, to `x_patience` the pace that X's rate limits want. Source: docs.x.com x-api/posts/search, counts.
 """
 
 from __future__ import annotations
@@ -15,16 +14,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import structlog
-
-from bemtevi.errors import NetworkError
 from bemtevi.listen.dialects.x_v2 import event_at
 from bemtevi.listen.message import Origin
 from bemtevi.listen.x import FIELDS
-from bemtevi.listen.x_client import Answer, RateLimit, XClient, XRefusalError
+from bemtevi.listen.x_client import Answer, XClient
+from bemtevi.listen.x_patience import Patience
 from bemtevi.listen.x_query import queries
-
-log = structlog.get_logger()
 
 RECENT = timedelta(days=7)
 NEWEST_SECONDS = 30.0
@@ -35,11 +30,6 @@ RECENT_LENGTH = 512
 ARCHIVE_LENGTH = 1024
 ARCHIVE_SECONDS = 1.05
 """The archive may be asked once a second."""
-TRIES = 5
-RETRY_SECONDS = 5.0
-LONGEST_WAIT = 16 * 60.0
-STOP_LOOK_SECONDS = 0.1
-"""How often who waits for an answer looks whether to stop."""
 
 MISSING_KINDS: tuple[str, ...] = (
     "reposts",
@@ -48,10 +38,6 @@ MISSING_KINDS: tuple[str, ...] = (
     "older versions of edited posts",
 )
 """What X's search does not bring, though the stream does."""
-
-
-class StoppedError(Exception):
-    """Somebody said stop while we waited for X."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +65,10 @@ class XSearch:
         stop: threading.Event | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        self._token = token
         self._api_url = api_url
+        self._patience = Patience(token, api_url, stop, wall)
         self._kind = "all" if archive else "recent"
-        self._stop = stop or threading.Event()
         self._wall = wall
-        self._limits: dict[str, RateLimit] = {}
         self._asked_at = 0.0
         self.archive = archive
         self.name = "archive search" if archive else "search"
@@ -96,7 +80,7 @@ class XSearch:
 
     def bind(self, stop: threading.Event) -> None:
         """From now on, who waits for X stops when `stop` is set."""
-        self._stop = stop
+        self._patience.stop = stop
 
     def queries(self, rule: str) -> list[str]:
         """What to ask for a rule. Raises UnsearchableError."""
@@ -155,79 +139,14 @@ class XSearch:
 
     def _ask(self, path: str, asked: dict[str, str | int]) -> Answer:
         """One answer, after as many waits as X wants."""
-        tries = 0
-        while True:
-            self._wait_for_room(path)
-            try:
-                answer = self._get(path, asked)
-            except XRefusalError as error:
-                self._limits[path] = error.limit
-                tries += 1
-                if not _may_help(error) or tries >= TRIES:
-                    raise
-                wait = self._until_reset(error) or RETRY_SECONDS * 2 ** (tries - 1)
-                log.info("search.waiting", status=error.status, seconds=round(wait))
-                self._pause(wait)
-            except NetworkError:
-                tries += 1
-                if tries >= TRIES:
-                    raise
-                self._pause(0.25 * tries)
-            else:
-                self._limits[path] = answer.limit
-                return answer
 
-    def _get(self, path: str, asked: dict[str, str | int]) -> Answer:
-        """One call. Who is told to stop does not wait for its answer: the thread ends with it, or with us."""
-        came: list[Answer | Exception] = []
+        def call(client: XClient) -> Answer:
+            if self.archive:
+                self._patience.pause(max(self._asked_at + ARCHIVE_SECONDS - self._wall(), 0.0))
+            self._asked_at = self._wall()
+            return client.get(path, **asked)
 
-        def call() -> None:
-            try:
-                with XClient(self._token, self._api_url) as client:
-                    came.append(client.get(path, **asked))
-            except Exception as error:  # noqa: BLE001  raised again where it is waited for
-                came.append(error)
-
-        calling = threading.Thread(target=call, name="search", daemon=True)
-        calling.start()
-        while calling.is_alive():
-            calling.join(STOP_LOOK_SECONDS)
-            if self._stop.is_set():
-                raise StoppedError
-        (answer,) = came
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def _wait_for_room(self, path: str) -> None:
-        """Wait until X lets us ask."""
-        limit = self._limits.get(path)
-        if limit is not None and limit.remaining == 0 and limit.reset_at is not None:
-            self._pause(min(max(limit.reset_at - self._wall() + 1.0, 0.0), LONGEST_WAIT))
-        if self.archive:
-            self._pause(max(self._asked_at + ARCHIVE_SECONDS - self._wall(), 0.0))
-        self._asked_at = self._wall()
-        if self._stop.is_set():
-            raise StoppedError
-
-    def _until_reset(self, error: XRefusalError) -> float | None:
-        """For a rate limit: seconds until it ends."""
-        if error.status != 429:
-            return None
-        if error.limit.reset_at is None:
-            return 60.0
-        return min(max(error.limit.reset_at - self._wall() + 1.0, 1.0), LONGEST_WAIT)
-
-    def _pause(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise StoppedError
-
-
-def _may_help(error: XRefusalError) -> bool:
-    """Whether asking again may bring another answer."""
-    if error.problem.kind in ("usage-capped", "credits") or error.problem.title == "CreditsDepleted":
-        return False
-    return error.status == 429 or error.status >= 500
+        return self._patience.ask(path, call)
 
 
 def _page(answer: Answer) -> Page:

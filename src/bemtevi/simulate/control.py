@@ -3,6 +3,7 @@
     GET  /simulation           what is armed, what has fired, how many posts
     POST /simulation/fault     a fault, or a list of them (`{"fault": "close", "times": 3}`)
     POST /simulation/calm      nothing that is armed happens any more
+    POST /simulation/compliance  what X says of which id (see `compliance`)
     POST /simulation/pause     no new posts; /simulation/resume goes on
 
 Owns: these paths. They answer this machine only, and need no token.
@@ -20,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bemtevi.errors import UsageError
+from bemtevi.simulate.compliance import Compliance
 from bemtevi.simulate.faults import Fault, fault_of
 from bemtevi.simulate.world import World
 
@@ -29,8 +31,9 @@ Handler = Callable[[Request], Awaitable[tuple[int, dict[str, Any]]]]
 class Control:
     """The endpoints that a test, or a person who watches, talks to."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, compliance: Compliance) -> None:
         self._world = world
+        self._compliance = compliance
 
     def routes(self) -> list[Route]:
         """Method, path, handler."""
@@ -38,6 +41,7 @@ class Control:
             ("GET", "/simulation", self.show),
             ("POST", "/simulation/fault", self.fault),
             ("POST", "/simulation/calm", self.calm),
+            ("POST", "/simulation/compliance", self._compliance.change),
             ("POST", "/simulation/pause", self.pause),
             ("POST", "/simulation/resume", self.resume),
         )

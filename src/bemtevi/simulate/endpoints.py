@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bemtevi.simulate import problems
+from bemtevi.simulate.compliance import Compliance
 from bemtevi.simulate.fields import Selection
 from bemtevi.simulate.limits import RateLimits
 from bemtevi.simulate.problems import STREAM_RULES_PATH, ProblemError
@@ -47,6 +48,7 @@ class Endpoints:
             page_size=ALL_PAGE_SIZE,
         )
         self._limits = RateLimits(enforced=simulation.enforce_limits, window=simulation.limit_window)
+        self.compliance = Compliance(world.clock, simulation.compliance_seconds)
         self._refusals = Refusals(world.script, world.wire)
         self._list_pages: dict[str, int] = {}
 
@@ -65,11 +67,13 @@ class Endpoints:
             ("DELETE", "/2/connections", self.kill_connections),
             ("DELETE", "/2/connections/all", self.kill_all_connections),
             ("DELETE", "/2/connections/{endpoint}", self.kill_connections_of),
+            *self.compliance.api(),
         )
-        return [
+        routes = [
             Route(path, self._guarded(method, path, handler), methods=[method])
             for method, path, handler in table
         ]
+        return [*routes, *self.compliance.storage()]
 
     async def stream(self, request: Request) -> StreamResponse:
         selection = Selection(request.query_params)

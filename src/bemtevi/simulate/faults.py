@@ -63,7 +63,7 @@ DISCONNECTS = (
 """Every `disconnect_type` of X's OpenAPI description 2.166."""
 
 ENDS = ("close", "abrupt", "reset")
-OF = ("stream", "rules", "search", "counts", "usage", "connections", "all")
+OF = ("stream", "rules", "search", "counts", "usage", "connections", "compliance", "all")
 
 _OF = {"of": Parameter("stream", choices=OF)}
 _SECONDS = Parameter(5.0, least=0)

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 
+from bemtevi.simulate.compliance import PATH as COMPLIANCE_PATH
 from bemtevi.simulate.problems import STREAM_RULES_PATH, too_many_requests
 
 WINDOW = 15 * 60
@@ -22,6 +23,9 @@ LIMITS: dict[tuple[str, str], int] = {
     ("GET", "/2/tweets/counts/all"): 300,
     ("GET", "/2/usage/tweets"): 50,
     ("DELETE", "/2/connections/all"): 25,
+    ("POST", COMPLIANCE_PATH): 150,
+    ("GET", COMPLIANCE_PATH): 150,
+    ("GET", COMPLIANCE_PATH + "/{job}"): 150,
 }
 ELSE = 450
 

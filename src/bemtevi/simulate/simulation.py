@@ -43,6 +43,7 @@ class Simulation:
     buffer: int = 100_000  # posts a listener may fall behind before it is dropped
     search_delay: float = 30.0
     search_days: float | None = 7.0
+    compliance_seconds: float = 1.0  # how long a compliance job takes; X takes minutes to hours
     enforce_limits: bool = False  # answer 429 when a documented rate limit is passed
     limit_window: float = WINDOW  # seconds of a rate limit's window
     faults: tuple[Fault, ...] = ()  # what goes wrong, and when (see `faults`)

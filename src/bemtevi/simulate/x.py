@@ -50,7 +50,7 @@ def create_app(simulation: Simulation | None = None, world: World | None = None)
         problem = problems.not_found()
         return as_json(problem.body, problem.status, {})
 
-    routes = [*endpoints.routes(), *Control(world).routes()]
+    routes = [*endpoints.routes(), *Control(world, endpoints.compliance).routes()]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: not_found})
     app.state.world = world
     return app
