@@ -129,6 +129,7 @@ def _listened(folder: Path, seconds: float, rate: float, **settings: float) -> t
         "acknowledged": acknowledged,
         "acknowledged_per_second": round(acknowledged / took),
         "left_in_journal": acknowledged - posts,
+        "sustained_per_second": sustained(raw),
         **freshness(raw),
     }
     return figures, measured
@@ -150,6 +151,22 @@ def freshness(raw: Path) -> Figures:
         "fresh_p99_seconds": round(float(most), 2),
         "fresh_worst_seconds": round(float(worst), 2),
     }
+
+
+def sustained(raw: Path) -> int | None:
+    """Posts a second into layer 1 between the first commit once all is warm and the last: what does not
+    depend on how long the listener takes to begin and to end. None if there are too few commits."""
+    commits: list[tuple[float, int]] = []
+    for version in sorted(raw.glob("_delta_log/*.json")):
+        lines = [json.loads(line) for line in version.read_text(encoding="utf-8").splitlines()]
+        adds = [line["add"] for line in lines if "add" in line and line["add"]["dataChange"]]
+        rows = sum(json.loads(add["stats"])["numRecords"] for add in adds)
+        if rows:
+            commits.append((version.stat().st_mtime, rows))
+    warm = [(at, rows) for at, rows in commits if at >= commits[0][0] + WARM_SECONDS]
+    if len(warm) < 2:
+        return None
+    return round(sum(rows for _, rows in warm[1:]) / (warm[-1][0] - warm[0][0]))
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.durable import sync
+from bemtevi.lake.memory import give_back
 from bemtevi.lake.parquet_file import ParquetFile
 from bemtevi.lake.table import Table, stamped
 
@@ -69,7 +70,7 @@ class Appender:
         self._commit([file.action(data_change=True) for file in files], transaction)
         crashpoint.reach(f"{self.table.definition.name}.committed")
         self.overhead_seconds = time.monotonic() - began
-        pa.default_memory_pool().release_unused()  # else what a busy moment took is kept for good
+        give_back()
 
     def merge(self, paths: Sequence[str]) -> None:
         """Put the rows of some files of one partition and hour into one; the table says what it said.
