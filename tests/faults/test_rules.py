@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tests.faults.scene import eventually, scene
 
+from bemtevi import crashpoint
+from bemtevi.errors import StorageError
 from bemtevi.lake.gap import Cause
 from bemtevi.listen import follow
 
@@ -46,6 +48,33 @@ def test_our_rules_are_deleted_and_we_end_before_we_look(
         one.fired("rules-deleted")
         eventually(lambda: one.recorded().reasons["the rule was deleted"] > 1_500, "posts are withheld")
         one.stop()
+        one.listen()
+        one.hears()
+        made = one.finish()
+    assert made.missed > 1_500
+    assert made.causes[Cause.LOSS] >= 1
+
+
+def test_our_rules_are_deleted_and_we_end_as_they_are_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "CHECK_SECONDS", 300.0)
+
+    def end(name: str) -> None:
+        if name == "rules.given":
+            raise StorageError("The disk is gone.")
+
+    with scene(tmp_path, fill=False) as one:
+        one.fault("rules-deleted")
+        one.fired("rules-deleted")
+        eventually(lambda: one.recorded().reasons["the rule was deleted"] > 1_500, "posts are withheld")
+        one.stop()
+        with monkeypatch.context() as patched:
+            patched.setattr(crashpoint, "reach", end)
+            one.listen()
+            eventually(lambda: one.ended, "it ends")
+        assert isinstance(one.failure, StorageError)
+        assert len(one.server.world.rules) > 0  # the next start finds nothing missing
         one.listen()
         one.hears()
         made = one.finish()

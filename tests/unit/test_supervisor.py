@@ -65,7 +65,12 @@ class Scripted:
     def origin(self, session: str) -> Origin:
         return Origin("x", "host", "stream", session)
 
-    def sync(self, rules: list[TrackedRule], percent: int = 100) -> SyncResult:  # noqa: ARG002  the contract
+    def sync(
+        self,
+        rules: list[TrackedRule],
+        percent: int = 100,  # noqa: ARG002  the contract
+        giving: Callable[[Sequence[str]], None] = lambda _: None,  # noqa: ARG002  the contract
+    ) -> SyncResult:
         self.synced += 1
         return SyncResult(tuple(rule.value for rule in rules) if self.synced == 1 else ())
 

@@ -40,6 +40,8 @@ class Local(msgspec.Struct):
     """When the last connects were made, in seconds since 1970."""
     rules: list[str] = []
     """The tags of the rules that the network had when it was last asked."""
+    giving: list[str] = []
+    """Of them those that it has lost, and that we were about to give again."""
     rules_at: datetime | None = None
 
 

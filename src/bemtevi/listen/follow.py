@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bemtevi import metrics
+from bemtevi import crashpoint, metrics
 from bemtevi.errors import BemteviError, UsageError
 from bemtevi.lake.gap import DONE, Cause, Gap, State, ended, new_gap, read_gaps
 from bemtevi.lake.lake import Lake
@@ -72,7 +72,8 @@ class Following:
             rules = self.rules()
             asked_at = self._clock()
             percent = self._percent()
-            result = self._network.sync(rules, percent)
+            result = self._network.sync(rules, percent, lambda values: self._giving(rules, values))
+            crashpoint.reach("rules.given")
             self._given_percent = percent
             metrics.rules(self._network.name, "ours", result.active)
             metrics.rules(self._network.name, "others", result.foreign)
@@ -138,7 +139,7 @@ class Following:
         told = {tag for gap in gaps if gap.cause is Cause.NOT_YET for tag in gap.rules}
         untold = [not_yet_listening(rule, now) for rule in rules if rule.tag not in told]
         had, had_at = self._ledger.rules_had
-        lost = sorted(added & had)
+        lost = sorted((added & had) | (self._ledger.rules_given_again & followed))
         self._ledger.add([*untold, *(self._lost(lost, had_at, now) if lost and had_at else [])])
         with self._lock:
             for gap in [*gaps, *untold]:
@@ -147,6 +148,11 @@ class Following:
             self._ledger.has_rules(followed, asked_at)
             if self._hearing_since is not None:
                 self._end_awaited(self._hearing_since)
+
+    def _giving(self, rules: Sequence[TrackedRule], values: Sequence[str]) -> None:
+        """Remember which rules the network has lost, before it has them again."""
+        had, _ = self._ledger.rules_had
+        self._ledger.gives_again({rule.tag for rule in rules if rule.value in values} & had)
 
     def _lost(self, tags: Sequence[str], had_at: datetime, now: datetime) -> list[Gap]:
         """The gaps of rules that the network had and has no more; given again, they take effect soon.

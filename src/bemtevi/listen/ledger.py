@@ -108,10 +108,24 @@ class Ledger:
         with self._lock:
             return frozenset(self._local.rules), self._local.rules_at
 
+    @property
+    def rules_given_again(self) -> frozenset[str]:
+        """The rules that were about to be given again, by us or a former run; no gap tells of it yet."""
+        with self._lock:
+            return frozenset(self._local.giving)
+
+    def gives_again(self, tags: Iterable[str]) -> None:
+        """The network has lost these rules and is about to get them again: after a kill they are there."""
+        with self._lock:
+            giving = sorted({*self._local.giving, *tags})
+            if giving != self._local.giving:
+                self._local.giving = giving
+                self._keep()
+
     def has_rules(self, tags: Iterable[str], at: datetime) -> None:
         """The network had these rules at a time; kept, since others may take them away while nobody looks."""
         with self._lock:
-            self._local.rules, self._local.rules_at = sorted(tags), at
+            self._local.rules, self._local.rules_at, self._local.giving = sorted(tags), at, []
             self._keep()
 
     def connecting(self, at: float) -> None:

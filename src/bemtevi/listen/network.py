@@ -115,9 +115,15 @@ class Network(Protocol):
         """Where the messages of a connection come from."""
         ...
 
-    def sync(self, rules: list[TrackedRule], percent: int = 100) -> SyncResult:
+    def sync(
+        self,
+        rules: list[TrackedRule],
+        percent: int = 100,
+        giving: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> SyncResult:
         """Make the server follow just these rules of ours, each for `percent` of its matches.
 
+        Calls `giving` with the values that the server lacks, before it is given any.
         Repeating it changes nothing. A rule that the network refuses stops none of the others. Raises
         MissingCredentialError or NetworkError.
         """

@@ -214,13 +214,20 @@ class X:
         """Messages of the stream, from the host that is set."""
         return Origin(self.name, urlsplit(self._api_url).netloc, "stream", session)
 
-    def sync(self, rules: list[TrackedRule], percent: int = 100) -> SyncResult:
+    def sync(
+        self,
+        rules: list[TrackedRule],
+        percent: int = 100,
+        giving: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> SyncResult:
         """Make X follow our rules, and no others of ours."""
         wanted = x_rules.wishes(rules, percent, self._longest_rule)
-        with XClient(self._token, self._api_url) as client:
-            result = x_rules.sync(client, wanted, self._most_rules)
         # told in the words of our list, whatever form they have at X
         listed = {wish.value: rule.value for wish, rule in zip(wanted, rules, strict=True)}
+        with XClient(self._token, self._api_url) as client:
+            result = x_rules.sync(
+                client, wanted, self._most_rules, lambda values: giving([listed[value] for value in values])
+            )
         return replace(
             result,
             added=tuple(listed[value] for value in result.added),

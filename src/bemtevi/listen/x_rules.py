@@ -8,7 +8,7 @@ tells to `x_rule_text`. Source: docs.x.com x-api/posts/filtered-stream, build a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +79,12 @@ def wishes(rules: Iterable[TrackedRule], percent: int, longest: int) -> list[Ser
     return [ServerRule("", sampled(rule.value, percent, longest), rule.tag) for rule in rules]
 
 
-def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult:
+def sync(
+    client: XClient,
+    wanted: Sequence[ServerRule],
+    most: int,
+    giving: Callable[[Sequence[str]], None] = lambda _: None,
+) -> SyncResult:
     """Make X follow what is wanted, and nothing else of ours. Repeating it changes nothing.
 
     `most` is the number of rules that X may have; beyond it none is added. New rules are given before old
@@ -94,6 +99,8 @@ def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult
     if change.total + len(later) > most:
         first, later = [*first, *later], []
     room = max(most - len(change.kept) - len(change.foreign), 0)
+    had = {rule.tag for rule in existing if rule.is_ours}
+    giving([rule.value for rule in change.add[:room] if rule.tag not in had])
     _delete(client, first)
     refused = [refusal for refusal in _add(client, change.add[:room]) if not refusal.is_duplicate]
     _delete(client, later)
@@ -103,7 +110,7 @@ def sync(client: XClient, wanted: Sequence[ServerRule], most: int) -> SyncResult
     ]
     without = {refusal.value for refusal in refused}
     given = [rule for rule in change.add if rule.value not in without]
-    had, has = {rule.tag for rule in existing if rule.is_ours}, {rule.tag for rule in given}
+    has = {rule.tag for rule in given}
     return SyncResult(
         tuple(rule.value for rule in given if rule.tag not in had),
         tuple(rule.value for rule in change.remove if rule.tag not in has),
