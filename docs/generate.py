@@ -39,8 +39,10 @@ from bemtevi.warehouse.record import RECORDS
 load_commands([])
 
 METRICS = """\
-`bemtevi listen` and `bemtevi run` serve metrics for Prometheus if `--metrics-port` or the setting
-`metrics_port` says where, on this machine alone unless `metrics_host` says otherwise:
+`bemtevi listen` and `run`, and `consolidate` and `maintain` with `--every`, serve metrics for Prometheus
+if `--metrics-port` or the setting `metrics_port` says where, on this machine alone unless `metrics_host` says
+otherwise. `bemtevi serve` has them at `/metrics`, with the age of the tables and the checks of the last run,
+whoever made it:
 
 ```console
 bemtevi run --metrics-port 9464
@@ -65,8 +67,55 @@ A setting comes from a flag of the command line, from the environment, or from t
 folder in which bemtevi is called; else it has its default. The first of these wins. In the file it is a line
 such as `lake = "tweets"`. A name that is no setting is refused.
 
-Keep the token in the environment: the file may be committed by mistake. The `AWS_*` names of the environment
-are handed on to the store when the lake is an `s3://` address."""
+Keep the token in the environment: the file may be committed by mistake. A secret may also stand in a file of
+its own, which `BEMTEVI_<NAME>_FILE` names, such as `BEMTEVI_X_BEARER_TOKEN_FILE`. The `AWS_*` names of the
+environment are handed on to the store when the lake is an `s3://` address."""
+IN_CONTAINERS = ("lake", "journal", "x_api_url", "metrics_port", "metrics_host")
+ENVIRONMENT = """\
+# Settings of compose.yaml. Copy this file to .env and change what you want; secrets stand in the folder
+# secrets. Made from the code by `make docs`.
+
+# Which profile `docker compose up` brings up, and where the lake is: without this file, a volume of `demo`.
+COMPOSE_PROFILES=full
+BEMTEVI_LAKE=s3://bemtevi/lake
+AWS_ENDPOINT_URL=http://s3:7070
+AWS_REGION=us-east-1
+
+# X itself: https://api.x.com, with your bearer token in secrets/x_bearer_token. What is followed at first.
+BEMTEVI_X_API_URL=http://simulator:8089
+FOLLOWED=#covid19
+
+# Where this machine shows what. Put a proxy with TLS in front of what others may reach.
+SERVE_AT=127.0.0.1:8642
+AIRFLOW_AT=127.0.0.1:8080
+AIRFLOW_URL=http://127.0.0.1:8080
+PROMETHEUS_AT=127.0.0.1:9090
+GRAFANA_AT=127.0.0.1:3000
+
+# Airflow: the first hour to make (none: from now on), who is told of failures, the wait before another try.
+# BEMTEVI_DAGS_START=2026-11-26T00:00:00+00:00
+# BEMTEVI_ALERT_URL=https://chat.example.com/hook
+# BEMTEVI_DAGS_RETRY_SECONDS=300
+
+# Images, and the base of those that are built here. BEMTEVI_SECRETS is the folder of secrets.
+# BASE=python:3.11-slim-bookworm
+# BEMTEVI_IMAGE=bemtevi:local
+# AIRFLOW_IMAGE=bemtevi-airflow:local
+# S3_IMAGE=bemtevi-s3:local
+# DATABASE_IMAGE=postgres:17-bookworm
+# PROMETHEUS_IMAGE=prom/prometheus:v3.5.0
+# GRAFANA_IMAGE=grafana/grafana:12.2.0
+# BEMTEVI_VERSION=unknown
+# BEMTEVI_REVISION=unknown
+# BEMTEVI_SECRETS=./secrets
+
+# The profile demo, and the simulated X.
+# CONSOLIDATE_EVERY=1m
+# SIMULATED_RATE=20
+# SIMULATED_SEARCH_DELAY=30
+
+# bemtevi's own, as docs/settings.md has them; shown are the defaults.
+"""
 TABLES = """\
 Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>` or `<lake>/layer2/<table>`.
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
@@ -94,8 +143,10 @@ def main() -> int:
         "data-dictionary.md": data_dictionary(),
         "telemetry.md": telemetry(),
         "faults.md": faults(),
+        "../.env.example": environment(),
     }.items():
-        text = "\n".join([MADE, "", *lines]) + "\n"
+        made = [MADE, ""] if name.endswith(".md") else []
+        text = "\n".join([*made, *lines]) + "\n"
         path = FOLDER / name
         if check:
             stale += [name] if not path.exists() or path.read_text(encoding="utf-8") != text else []
@@ -111,6 +162,17 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     for row in (heads, ["---"] * len(heads), *rows):
         yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |"
     yield ""
+
+
+def environment() -> Iterator[str]:
+    """Every setting that a person may give to compose.yaml, with its default."""
+    yield from ENVIRONMENT.splitlines()
+    for name, field in Settings.model_fields.items():
+        if SecretStr in getattr(field.annotation, "__args__", ()) or name in IN_CONTAINERS:
+            continue
+        default = "" if field.default is None else field.default
+        yield f"# {field.description}"
+        yield f"# BEMTEVI_{name.upper()}={default}"
 
 
 def faults() -> Iterator[str]:

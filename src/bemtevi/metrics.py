@@ -191,6 +191,11 @@ def consolidated(result: Literal["done", "busy", "failed"], now: float) -> None:
         _LAST_RUN.set(now)
 
 
+def last_run(at: float) -> None:
+    """The tables that are shown were made then, by whomever. `at`: seconds since 1970."""
+    _LAST_RUN.set(at)
+
+
 def checked(table: str, check: str, severity: str, *, passed: bool) -> None:
     """A run has asked a check."""
     _CHECKS.labels(table, check, severity).set(passed)

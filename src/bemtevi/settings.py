@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
@@ -25,6 +26,9 @@ from bemtevi.errors import UsageError
 FILE = Path("bemtevi.toml")
 MEBIBYTE = 1024 * 1024
 SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
+
+KEYS_OF_STORE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+"""They may stand in files of their own, as our secrets may."""
 
 LONGEST_RULE = 1_024
 MOST_RULES = 1_000
@@ -185,7 +189,8 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags (given as arguments) win over the environment, the environment over the file."""
-        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=FILE))
+        secrets = InitSettingsSource(settings_cls, secrets_of_files(settings_cls))
+        return (init_settings, env_settings, secrets, TomlConfigSettingsSource(settings_cls, toml_file=FILE))
 
     @property
     def zone(self) -> ZoneInfo:
@@ -198,9 +203,36 @@ class Settings(BaseSettings):
         if "://" not in self.lake:
             return {}
         options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+        for name in KEYS_OF_STORE:
+            path = options.pop(f"{name}_FILE", "")
+            if path and name not in options:
+                options[name] = _secret_of(f"{name}_FILE", path)
         if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
             options.setdefault("AWS_ALLOW_HTTP", "true")
         return options
+
+
+def secrets_of_files(settings_class: type[BaseSettings]) -> dict[str, str]:
+    """The secrets whose files `BEMTEVI_<NAME>_FILE` names, as Docker and Kubernetes hand them out.
+
+    Raises UsageError for a file that cannot be read.
+    """
+    found = {}
+    for name, declared in settings_class.model_fields.items():
+        variable = f"BEMTEVI_{name.upper()}_FILE"
+        path = os.environ.get(variable, "")
+        if not path or declared.annotation not in (SecretStr, SecretStr | None):
+            continue
+        found[name] = _secret_of(variable, path)
+    return found
+
+
+def _secret_of(variable: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(f"{variable} names {path}, which cannot be read: {reason}.") from None
 
 
 def load_settings(**flags: Any) -> Settings:

@@ -60,6 +60,11 @@ class Account:
         """Whether nothing is lost, doubled or unexplained."""
         return not (self.lost or self.not_filled or self.doubled or self.unexplained or self.lost_messages)
 
+    @property
+    def settled(self) -> bool:
+        """Whether it balances, and no gap waits to be ended or filled."""
+        return self.balanced and not {str(State.OPEN), str(State.ENDED)} & {*self.states}
+
     def table(self) -> str:
         """For a person."""
         rows: list[tuple[str, object]] = [

@@ -14,7 +14,7 @@ import typer
 
 from bemtevi.cli.app import app, lake_of, out
 from bemtevi.cli.background import Background, turns
-from bemtevi.cli.collect import stop_on_signal
+from bemtevi.cli.collect import metrics_served, stop_on_signal
 from bemtevi.cli.times import interval
 from bemtevi.cli.warehouse import CUT_SHORT_SECONDS
 from bemtevi.errors import BemteviError, ConflictError, CorruptionError, UsageError
@@ -50,7 +50,7 @@ def maintain(
         raise UsageError("Give one of --dry-run, --verify and --every.")
     if every is not None:
         pause = interval(every)
-        with stop_on_signal() as stop:
+        with stop_on_signal() as stop, metrics_served(settings):
             work = Background("maintain", lambda: maintain_regularly(settings, lake, pause, stop), stop)
             stop.wait()
             work.finish(CUT_SHORT_SECONDS)

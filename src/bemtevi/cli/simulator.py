@@ -21,6 +21,7 @@ NEEDS_EXTRA = "The simulator needs the extra 'simulate': pip install 'bemtevi[si
 @simulate.command("x")
 def simulate_x(
     port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8089,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     rate: Annotated[float, typer.Option(help="Posts a second; 0 is as fast as they are read.", min=0)] = 50,
     seed: Annotated[int, typer.Option(help="Other posts for another seed.")] = 0,
     topic: Annotated[list[str] | None, typer.Option(help="A hashtag that many posts are about.")] = None,
@@ -82,9 +83,9 @@ def simulate_x(
         record_ids_only=record_ids_only,
     )
     try:
-        serve(simulation, port=port, ready=_ready)
+        serve(simulation, host=host, port=port, ready=_ready)
     except (NetworkError, OSError) as error:
-        raise NetworkError(f"The port {port} cannot be used ({error}): choose another with --port.") from None
+        raise NetworkError(f"{host}:{port} cannot be used ({error}): choose another --port.") from None
 
 
 @simulate.command("faults")

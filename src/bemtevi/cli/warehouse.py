@@ -44,10 +44,10 @@ def consolidate(
     if every is not None:
         if start is not None or end is not None:
             raise UsageError("--every goes with what is new; --from and --to are for one time.")
-        from bemtevi.cli.collect import stop_on_signal
+        from bemtevi.cli.collect import metrics_served, stop_on_signal
 
         pause = interval(every)
-        with stop_on_signal() as stop:
+        with stop_on_signal() as stop, metrics_served(settings):
             work = Background("consolidate", lambda: consolidate_regularly(settings, lake, pause, stop), stop)
             stop.wait()
             work.finish(CUT_SHORT_SECONDS)

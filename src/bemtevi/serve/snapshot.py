@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 import duckdb
 import structlog
 
+from bemtevi import metrics
 from bemtevi.errors import BemteviError
 from bemtevi.lake.gap import GAP, Gap
 from bemtevi.lake.lake import Lake
@@ -26,10 +27,11 @@ from bemtevi.lake.track import TRACK, TrackedRule, read_rules
 from bemtevi.serve.arrivals import Arrivals, Tail
 from bemtevi.serve.catalog import Catalog, Tables, tables_of
 from bemtevi.serve.overlay import Overlay, Step
+from bemtevi.warehouse.check_result import read_results
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.engines import asked_hashtags
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
-from bemtevi.warehouse.run import RUN
+from bemtevi.warehouse.run import RUN, Run
 
 log = structlog.get_logger()
 REFRESH_SECONDS = 0.2
@@ -176,6 +178,8 @@ class Snapshots:
         """Open the tables of the newest run, lay over what came since, and change to them."""
         tables = tables_of(self.lake)
         raw_version = -1 if tables.run is None else tables.run.raw_version
+        if tables.run is not None:
+            self._measure(tables.run)
         catalog = self._opened(tables, self._memory_limit, closed=False)
         closed = self._opened(tables, self._sql_memory_limit, closed=True)
         arrivals = Arrivals(self.lake, raw_version, self._tail)
@@ -208,6 +212,13 @@ class Snapshots:
                     self._bring(fresh, newer)
             if unused:
                 old.close()
+
+    def _measure(self, run: Run) -> None:
+        """Tell the metrics of a run that may have been another process's."""
+        metrics.last_run(run.finished_at.timestamp())
+        for kept in read_results(self.lake, None):
+            result = kept.result
+            metrics.checked(result.table, result.check, result.severity.value, passed=result.passed)
 
     def _step(self, snapshot: Snapshot) -> bool:
         """Lay over what is new, until nothing is, and tell of it."""
