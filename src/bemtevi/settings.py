@@ -119,7 +119,7 @@ class Settings(BaseSettings):
         False, description="Whether gaps are filled from the full archive, not only from the last 7 days."
     )
     batch_bytes: int = Field(
-        64 * MEBIBYTE,
+        96 * MEBIBYTE,
         ge=MEBIBYTE,
         description="Bytes of layer-1 files consolidated in one step; `run` begins one when as much waits.",
     )

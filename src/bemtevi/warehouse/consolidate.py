@@ -48,6 +48,7 @@ from bemtevi.warehouse.run import (
 from bemtevi.warehouse.writing import Writing
 
 FACT = "fact_post"
+OBSERVATION = "observation"
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""
@@ -247,7 +248,7 @@ class Consolidation:
             self._bring(made, touched, inspection, again=again)
         else:
             inspection.conclude()
-        engine.drop("observation")
+        engine.drop(OBSERVATION)
 
     def _bring(self, made: Made, touched: Hours, inspection: Inspection, *, again: bool) -> None:
         """Make the tables of some hours, check them and commit them."""
@@ -277,6 +278,7 @@ class Consolidation:
         """
         engine = self._engine
         plans = {}
+        readers = [model for model in self._models if OBSERVATION in model.inputs]
         for model in self._models:
             hours = touched[model.touched]
             files: list[str] = []
@@ -302,6 +304,8 @@ class Consolidation:
                 else:
                     self._define_beside(name, versions, touched)
             made = engine.make(model)
+            if model in readers[-1:]:
+                engine.drop(OBSERVATION)  # the largest: not to be held beside all tables
             inspection.look_at_table(model)
             changed = True
             if model.scope is Scope.SINCE:
