@@ -50,13 +50,18 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
         path = folder / f"{number}.jsonl"
         write_history(path, ("covid19", "SUS"), since=since, until=until, count=2_000, seed=number)
         put_file(made, path)
-    at = (now - timedelta(minutes=10)).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    put(made, [post(number, text, created_at=at) for number, text in enumerate(HOSTILE)])
+    first = second(now - timedelta(minutes=10))
+    put(made, [post(first + number, text) for number, text in enumerate(HOSTILE)])
     change_rules(made, "x", add=("#covid19", "#SUS"), now=begin)
     write_gaps(made, [ended(gap, begin, begin) for gap in read_gaps(made)])
     write_gaps(made, [ended(new_gap("x", Cause.DISCONNECTED, deaf, listener="test", now=deaf), heard, heard)])
     consolidate(made)
     return made
+
+
+def second(at: datetime) -> int:
+    """The number of the post that was written then: its id carries the time."""
+    return int((at - datetime(2026, 11, 24, 10, tzinfo=UTC)).total_seconds())
 
 
 def _serving(lake: Lake) -> Iterator[str]:
@@ -202,14 +207,14 @@ def test_hostile_posts_are_text(page: Page, url: str) -> None:
 def test_new_posts_wait_behind_a_pill(page: Page, tmp_path: Path) -> None:
     """They come by themselves, move nothing that is read, and are text; the key numbers follow."""
     lake = new_lake(tmp_path)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-    put(lake, [post(1, "antes #agora", created_at=now)], number=0)
+    now = second(datetime.now(UTC)) - 10
+    put(lake, [post(now + 1, "antes #agora")], number=0)
     consolidate(lake)
     for address in _serving(lake):
         opened(page, f"{address}/t/agora?hl=en&last=24h")
         until(page, ".posts >> nth=-1", lambda text: "antes" in text)
         assert page.locator(".pill button").count() == 0
-        put(lake, [post(n, f"novo {n} <b>x</b> #agora", created_at=now) for n in (2, 3)], number=1)
+        put(lake, [post(now + n, f"novo {n} <b>x</b> #agora") for n in (2, 3)], number=1)
         page.wait_for_selector(".pill button")
         page.locator(".pill").scroll_into_view_if_needed()
         page.screenshot(path=PICTURES / "pill.png")

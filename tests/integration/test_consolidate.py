@@ -231,7 +231,9 @@ def test_the_hours_of_a_day_with_a_change_of_the_clock(tmp_path: Path) -> None:
     """São Paulo, 2019-02-16: 23:00 came twice; 2018-11-04 had no midnight."""
     lake = new_lake(tmp_path)
     at = ["2019-02-17T01:30:00", "2019-02-17T02:30:00", "2018-11-04T02:59:59", "2018-11-04T03:00:00"]
-    put(lake, [post(number, "#a", created_at=f"{time}.000Z") for number, time in enumerate(at)])
+    # ids that carry no time, so that what is claimed counts
+    lines = [post(0, "#a", id=str(number), created_at=f"{time}.000Z") for number, time in enumerate(at)]
+    put(lake, lines)
     consolidate(lake)
     found = rows(
         lake, "select created_at_local::varchar as at, utc_offset from fact_post order by created_at"

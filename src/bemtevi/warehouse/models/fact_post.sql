@@ -19,7 +19,8 @@ checks = [
 [columns]
 network = { type = "VARCHAR", description = "Network of the post: x." }
 post_id = { type = "VARCHAR", distinct = true, description = "The network's global id of the post." }
-created_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it was written, UTC." }
+created_at = { type = "TIMESTAMPTZ", distinct = true, description = "When it was written, UTC: the second in its id, where ids carry the time; else what the message says, if that can be." }
+claimed_at = { type = "TIMESTAMPTZ", description = "When the message claims it was written, if that is more than a minute from `created_at`; null otherwise." }
 created_at_local = { type = "TIMESTAMP", distinct = true, description = "The same on the clock of the lake's zone." }
 created_date = { type = "DATE", description = "Date on that clock; the partition." }
 created_hour = { type = "TIMESTAMPTZ", description = "Start of the UTC hour; what is replaced together." }
@@ -69,7 +70,7 @@ item = { type = "INTEGER", description = "Its position in the message, if that i
 -- read once, beside a narrow list of the winners.
 with candidate as (
   select
-    network, post_id, created_at, created_at_local, created_date, created_hour, utc_offset, text, language,
+    network, post_id, created_at, claimed_at, created_at_local, created_date, created_hour, utc_offset, text, language,
     language_raw, client, type, conversation_id, in_reply_to_post_id, in_reply_to_author_id, referenced_post_id,
     referenced_author_id, edited_from, repost_count, reply_count, like_count, quote_count, bookmark_count,
     impression_count, possibly_sensitive, place_id, place_name, country_code, author_id, author_key,

@@ -11,6 +11,29 @@ create or replace temp macro tags_in(t) as
 -- An instant on the clock of the lake's zone.
 create or replace temp macro local_time(instant) as instant at time zone getvariable('timezone');
 
+-- When a post was written. The server's time rules where there is one (an id that carries it, the clock of who took
+-- the post), so that every delivery of a post says the same. Else what was claimed, if that can be: after the first
+-- network began, and not after we received it, but for clocks that are wrong by a day. Else null: set aside.
+create or replace temp macro written_at(server_at, claimed, received) as
+  case
+    when server_at is not null then server_at
+    when claimed >= timestamptz '2006-03-21 00:00:00+00' and claimed <= received + interval 1 day then claimed
+  end;
+
+-- What was claimed, where it is more than a minute from the time that rules; nothing that no calendar has.
+create or replace temp macro claim_beside(written, claimed) as
+  case
+    when claimed between timestamptz '0001-01-02 00:00:00+00' and timestamptz '9999-12-30 00:00:00+00'
+      and claimed not between written - interval 1 minute and written + interval 1 minute
+    then claimed
+  end;
+
+-- The second in which X made an id, which is what it writes as `created_at`; null for ids before November 2010.
+create or replace temp macro x_time_of(id) as
+  case when try_cast(id as bigint) >= 29700859247
+    then make_timestamp_ms(((try_cast(id as bigint) >> 22) + 1288834974657) // 1000 * 1000)::timestamptz
+  end;
+
 -- `hashtag_fold` crosses into Python, one thread at a time; most tags need not: ASCII (as many bytes as characters),
 -- and words of whole letters (Latin-1, Cyrillic, Hebrew, Arabic, Devanagari, kana, Han, Hangul), where folding is
 -- `lower`: tests/unit/test_staging.py proves it letter by letter.
@@ -108,6 +131,7 @@ noted as (
 told as (
   select
     *,
+    try_cast(post.created_at as timestamptz) as claimed,
     case when reposted_id is not null and reference is not null
       then case when reference_note.entities is not null
         then reference_note.entities.mentions else reference.entities.mentions end
@@ -123,10 +147,8 @@ told as (
 select
   'x' as network,
   post.id as post_id,
-  coalesce(
-    try_cast(post.created_at as timestamptz),
-    make_timestamp_ms((try_cast(post.id as bigint) >> 22) + 1288834974657)::timestamptz
-  ) as created_at,
+  written_at(x_time_of(post.id), claimed, received_at) as created_at,
+  claim_beside(written_at(x_time_of(post.id), claimed, received_at), claimed) as claimed_at,
   case
     when reposted_id is not null then coalesce(
       reference_note.text, reference.text, post.text)

@@ -28,6 +28,7 @@ select
   network,
   post_id,
   created_at,
+  claimed_at,
   created_at_local,
   created_at_local::date as created_date,
   make_timestamptz(epoch_us(created_at) - epoch_us(created_at) % 3600000000) as created_hour,

@@ -66,11 +66,8 @@ dated as (
       else coalesce(post.extended_tweet.entities, post.entities)
     end as said,
     coalesce(post.extended_tweet.extended_entities, post.extended_entities) as shown,
-    coalesce(
-      try_strptime(post.created_at, '%a %b %d %H:%M:%S %z %Y'),
-      case when try_cast(post_id as bigint) >= 29700859247
-        then make_timestamp_ms((try_cast(post_id as bigint) >> 22) + 1288834974657)::timestamptz end
-    ) as created_at
+    try_strptime(post.created_at, '%a %b %d %H:%M:%S %z %Y') as claimed,
+    written_at(x_time_of(post_id), claimed, received_at) as created_at
   from named
   where post_id is not null and own_text is not null and post.user is not null
 )
@@ -78,6 +75,7 @@ select
   'x' as network,
   post_id,
   created_at,
+  claim_beside(created_at, claimed) as claimed_at,
   case
     when reposted_id is not null
       then coalesce(reference.extended_tweet.full_text, reference.full_text, reference.text, own_text)
