@@ -60,6 +60,12 @@ class ErasableTable(MaintainedTable):
         """The files of a version, as paths in the table."""
         return {file.path for file in self.data_files(version)}
 
+    def has_old_files(self) -> bool:
+        """Whether a file is there that the newest version does not need."""
+        keep = self.paths()
+        found = (info.path for info in self._list("") if not info.path.startswith(LOG))
+        return any(path.endswith(".parquet") and path not in keep for path in found)
+
     def purge(self, version: int, waiting: Collection[str], now: datetime) -> None:
         """Delete every file and log entry that no version from this one on needs, but for files that wait.
 

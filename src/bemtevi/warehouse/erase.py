@@ -88,6 +88,7 @@ class Erasure:
         due = self.due()
         last = last_run(self._lake)
         if due.num_rows == 0:
+            self._clear()
             return erased
         if last is None or last.tombstone_version != self._tombstones.version():
             erased.waits.append("what is deleted waits for a consolidation")
@@ -222,7 +223,22 @@ class Erasure:
             version = table.touch(self._clock())
         if obeyed:
             commit_run(self._lake, replace(last, number=last.number + 1, tombstone_version=version))
-        table.purge(version, (), self._clock())
+        self._clear()
+
+    def _clear(self) -> None:
+        """Delete what old versions of the tombstones still hold of ids, once all obey the newest version.
+
+        By itself the last step, so that it is made up for after a kill, or when a tombstone came meanwhile: a
+        consolidation that has not obeyed it reads what is new in the log.
+        """
+        table = self._table(TOMBSTONE)
+        last = last_run(self._lake)
+        if last is None or not table.exists() or last.tombstone_version != table.version():
+            return
+        if pc.all(pc.is_null(self._tombstones.read()["erased_at"])).as_py() or not table.has_old_files():
+            return
+        time.sleep(self._pause)
+        table.purge(table.version(), (), self._clock())
 
     def _consolidated_version(self, last: Run) -> int:
         """The newest version of raw in which nothing waits for consolidation."""
