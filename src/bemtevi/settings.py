@@ -199,7 +199,7 @@ class Settings(BaseSettings):
 
     @property
     def storage_options(self) -> dict[str, str]:
-        """The `AWS_*` names of the environment, as the object store wants them; empty for a local folder."""
+        """The `AWS_*` names of the environment; empty for a local folder."""
         if "://" not in self.lake:
             return {}
         options = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
@@ -207,8 +207,6 @@ class Settings(BaseSettings):
             path = options.pop(f"{name}_FILE", "")
             if path and name not in options:
                 options[name] = _secret_of(f"{name}_FILE", path)
-        if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-            options.setdefault("AWS_ALLOW_HTTP", "true")
         return options
 
 

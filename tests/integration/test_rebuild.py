@@ -56,7 +56,13 @@ def rebuild(
     seen: list[object] | None = None,
 ) -> object:
     """A rebuild in small steps; `seen` gets what readers see after each."""
-    engine = DuckDBEngine(timezone=lake.timezone, memory_limit="1GB", threads=2, rule_hashtags=rules or {})
+    engine = DuckDBEngine(
+        timezone=lake.timezone,
+        memory_limit="1GB",
+        threads=2,
+        rule_hashtags=rules or {},
+        storage_options=lake.storage_options,
+    )
     with engine:
         work = Rebuild(lake, engine, 1, lambda: datetime.now(UTC))
 

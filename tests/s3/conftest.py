@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from tests.s3.proxy import FaultProxy, fault_proxy
 from tests.s3.server import S3Server
 from tests.support import ZONE
 
+from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import Layout
 
@@ -35,3 +36,14 @@ def lake(s3_server: S3Server, bucket: str, tmp_path: Path) -> Lake:
 
 def lake_at(root: str, options: dict[str, str], folder: Path) -> Lake:
     return Lake(Layout(root), ZONE, options, local=folder / "journal")
+
+
+def until_it_works(work: Callable[[], object], tries: int = 60) -> int:
+    """How often it failed before, as a person or a schedule would try it again."""
+    for failed in range(tries):
+        try:
+            work()
+        except (StorageError, ConflictError):
+            continue
+        return failed
+    raise AssertionError("it never worked")

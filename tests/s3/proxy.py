@@ -33,6 +33,8 @@ class Fate:
     seed: int = 0
     conditional: bool = False
     """Only those with `If-None-Match`."""
+    once: bool = False
+    """Each of them once: its repetition goes well."""
     blind: bool = False
     """Say of a put that was refused that it went well, as a server does that ignores `If-None-Match`."""
 
@@ -91,10 +93,14 @@ class _Program:
     def order(self, told: dict[str, Any]) -> None:
         self.fate = Fate(**told)
         self.chance = random.Random(self.fate.seed)
+        self.seen: set[bytes] = set()
 
-    def _fault(self, *, conditional: bool) -> str | None:
+    def _fault(self, request: bytes, *, conditional: bool) -> str | None:
         if self.fate.conditional and not conditional:
             return None
+        if self.fate.once and request in self.seen:
+            return None
+        self.seen.add(request)
         return self.chance.choice(self.fate.faults) if self.chance.random() < self.fate.share else None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,7 +120,7 @@ class _Program:
             body = await _chunks(reader)
         else:
             body = await reader.readexactly(int(names.get(b"content-length", b"0")))
-        fault = self._fault(conditional=b"if-none-match" in names)
+        fault = self._fault(lines[0], conditional=b"if-none-match" in names)
         if fault is not None:
             self.done[fault] += 1
         if fault == "cut":

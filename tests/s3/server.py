@@ -1,6 +1,9 @@
 """A real S3 server on this machine: versitygw over a folder, built by `scripts/s3-server`.
 
-It keeps to conditional puts. Leaves faults to `proxy`, which stands in front of it.
+It keeps to conditional puts. Leaves faults to `proxy`, which stands in front of it. Tests anywhere ask for
+the fixtures `s3_server` and `bucket` and carry the mark `s3`; a program does without:
+
+    server = S3Server(folder); server.start(); lake = server.bucket("lake"); server.options(); server.kill()
 """
 
 from __future__ import annotations
@@ -60,6 +63,10 @@ class S3Server:
         """Make a bucket: a folder is one."""
         (self.folder / "objects" / name).mkdir()
         return f"s3://{name}"
+
+    def objects(self, address: str) -> Path:
+        """The folder in which the objects under an address are files, as they were put."""
+        return self.folder / "objects" / address.removeprefix("s3://")
 
     def options(self, port: int | None = None) -> dict[str, str]:
         """What a person sets in the environment; `port`: of a proxy."""

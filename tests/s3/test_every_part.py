@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.s3.server import SECRET
+import requests
+from tests.integration.command import Person, interrupt
+from tests.s3.conftest import lake_at
+from tests.s3.proxy import Fate, FaultProxy
+from tests.s3.server import SECRET, S3Server
+from tests.serve.test_watch import now, read, ready
 from tests.support import consolidate, contents, new_lake, post, put
 
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.object_store import ObjectStore
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.snapshot import Snapshots
 
@@ -26,17 +36,21 @@ def filled(lake: Lake) -> Lake:
     return lake
 
 
-def command(lake: Lake, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own, with the settings that a person has."""
-    settings = {
+def environment(lake: Lake, folder: Path) -> dict[str, str]:
+    """The settings that a person has."""
+    return lake.storage_options | {
         "BEMTEVI_LAKE": lake.layout.root,
         "BEMTEVI_JOURNAL": str(folder / "journal"),
         "BEMTEVI_TIMEZONE": lake.timezone,
     }
+
+
+def command(lake: Lake, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, with the settings that a person has."""
     return subprocess.run(
         [sys.executable, "-m", "bemtevi", *arguments],
         cwd=folder,
-        env=os.environ | lake.storage_options | settings,
+        env=os.environ | environment(lake, folder),
         capture_output=True,
         text=True,
         check=False,
@@ -80,6 +94,71 @@ def test_sql_of_strangers_sees_the_snapshot_alone(filled: Lake, what: str) -> No
             told = str(error)
         assert "commitInfo" not in told
         assert SECRET not in told
+
+
+@pytest.mark.parametrize("blind", [False, True])
+def test_doctor_looks_at_the_store(
+    bucket: str, s3_server: S3Server, proxy: FaultProxy, tmp_path: Path, *, blind: bool
+) -> None:
+    proxy.set(Fate(blind=blind))
+    lake = lake_at(bucket, s3_server.options(proxy.port), tmp_path)
+    done = command(lake, tmp_path, "doctor", "--json")
+    (found,) = (check for check in json.loads(done.stdout) if check["name"] == "store")
+    assert found["grade"] == ("broken" if blind else "good")
+    assert ("ignores conditional puts" if blind else "keeps to conditional puts") in found["found"]
+    assert SECRET not in done.stdout + done.stderr
+    assert ObjectStore(bucket, s3_server.options()).names("") == [], "nothing is left behind"
+
+
+def test_doctor_says_who_is_not_let_in(lake: Lake, tmp_path: Path) -> None:
+    stranger = Lake(
+        lake.layout, lake.timezone, lake.storage_options | {"AWS_SECRET_ACCESS_KEY": "wrong"}, lake.local
+    )
+    done = command(stranger, tmp_path, "doctor", "--json")
+    assert done.returncode != 0
+    (found,) = (check for check in json.loads(done.stdout) if check["name"] == "store")
+    assert found["grade"] == "broken"
+    assert "refuses us" in found["found"]
+
+
+def test_a_profile_lets_in(filled: Lake, tmp_path: Path) -> None:
+    options = dict(filled.storage_options)
+    key, secret = options.pop("AWS_ACCESS_KEY_ID"), options.pop("AWS_SECRET_ACCESS_KEY")
+    file = tmp_path / "credentials"
+    file.write_text(f"[work]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n")
+    options |= {"AWS_PROFILE": "work", "AWS_SHARED_CREDENTIALS_FILE": str(file)}
+    by_profile = Lake(filled.layout, filled.timezone, options, filled.local)
+    put(filled, [post(50, "#tag0")], number=1)
+    for arguments in (["consolidate"], ["query", "select count(*) as posts from fact_post"]):
+        done = command(by_profile, tmp_path, *arguments)
+        assert done.returncode == 0, done.stderr
+    assert "31" in done.stdout
+
+
+def test_it_is_served_and_watched(filled: Lake, tmp_path: Path) -> None:
+    """New posts go by as they are written, and the REST answer has them without a consolidation."""
+    person = Person(tmp_path)
+    settings = environment(filled, tmp_path)
+    serving = person.start("serve", "--port", "0", **settings)
+    watching = person.start("watch", "tag0", "--json", **settings)
+    try:
+        assert serving.stderr is not None
+        url = re.search(r"http://127\.0\.0\.1:\d+", serving.stderr.readline())
+        assert url is not None
+        assert "#tag0" in ready(watching)
+        at = now()
+        new = [post(at + number, "#tag0 novo") for number in range(-10, 0)]
+        put(filled, new, number=1, received_at=datetime.now(UTC))
+        events = [json.loads(line) for line in read(watching, 11)]
+        assert [event.get("text") for event in events[:10]] == ["#tag0 novo"] * 10
+        summary = f"{url[0]}/api/v1/hashtags/tag0/summary?last=30d"
+        until = time.monotonic() + 60
+        while (told := requests.get(summary, timeout=60).json())["data"]["posts"] != 20:
+            assert time.monotonic() < until, told
+            time.sleep(0.2)
+    finally:
+        ended = [interrupt(process) for process in (serving, watching)]
+    assert [result.code for result in ended] == [0, 0], ended
 
 
 def test_commands_answer(filled: Lake, tmp_path: Path) -> None:

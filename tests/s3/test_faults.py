@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.faults.scene import eventually, scene
-from tests.s3.conftest import lake_at
+from tests.s3.conftest import lake_at, until_it_works
 from tests.s3.proxy import CALM, FAULTS, Fate, FaultProxy, fault_proxy
 from tests.s3.server import S3Server
 
-from bemtevi.errors import ConflictError, StorageError
+from bemtevi.errors import StorageError
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.listen import segment
@@ -23,17 +22,6 @@ from bemtevi.listen.writer import Writer
 ORIGIN = Origin("x", "host", "stream", "s")
 SEGMENTS = 30
 EACH = 20
-
-
-def until_it_works(work: Callable[[], object], tries: int = 60) -> int:
-    """How often it failed before."""
-    for failed in range(tries):
-        try:
-            work()
-        except (StorageError, ConflictError):
-            continue
-        return failed
-    raise AssertionError("it never worked")
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "all"])

@@ -18,11 +18,14 @@ from filelock import FileLock, Timeout
 from bemtevi.cli import checks_of_x
 from bemtevi.cli.check import Check, said, some
 from bemtevi.errors import BemteviError
+from bemtevi.lake.credentials import way
 from bemtevi.lake.gap import State, read_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.layout import JournalLayout
+from bemtevi.lake.object_store import ObjectStore
 from bemtevi.lake.raw import RAW
+from bemtevi.lake.s3_files import endpoint_of, region_of
 from bemtevi.lake.track import read_rules
 from bemtevi.settings import Settings
 from bemtevi.warehouse.model import load_models
@@ -42,6 +45,7 @@ def all_checks(settings: Settings, lake: Lake, now: Callable[[], datetime]) -> I
         lambda: purposes(lake),
         lambda: journal(settings),
         lambda: disks(settings, lake),
+        lambda: store(lake),
         lambda: tables(lake),
         lambda: consolidation(lake, now()),
         lambda: gaps(lake),
@@ -101,6 +105,35 @@ def disks(settings: Settings, lake: Lake) -> Iterator[Check]:
             yield Check("disk", "warning", found, "free some space soon")
         else:
             yield Check("disk", "good", found)
+
+
+def store(lake: Lake) -> Iterator[Check]:
+    """The S3 store answers, lets us in, and keeps the first of two puts. Looking leaves nothing behind."""
+    if lake.layout.is_local:
+        return
+    options = lake.storage_options
+    place = f"{lake.layout.root} at {endpoint_of(options) or f'Amazon S3 in {region_of(options)}'}"
+    try:
+        keeps = ObjectStore(lake.layout.root, options).keeps_the_first()
+    except BemteviError as error:
+        yield Check("store", "broken", f"{said(error)} ({place}, with {way(options)})", "see docs/s3.md")
+        return
+    if keeps:
+        yield Check("store", "good", f"{place}, with {way(options)}; it keeps to conditional puts")
+    elif lake.single_writer:
+        yield Check(
+            "store",
+            "warning",
+            f"{place} ignores conditional puts; single_writer promises that one process at a time writes",
+            "use a store that keeps to If-None-Match",
+        )
+    else:
+        yield Check(
+            "store",
+            "broken",
+            f"{place} ignores conditional puts: of two commits at once one would be lost",
+            "use another store, or set BEMTEVI_SINGLE_WRITER=true if one process at a time writes",
+        )
 
 
 def tables(lake: Lake) -> Iterator[Check]:

@@ -21,10 +21,11 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
+from bemtevi.lake.commit import stamped
 from bemtevi.lake.durable import sync
 from bemtevi.lake.memory import give_back
 from bemtevi.lake.parquet_file import ParquetFile
-from bemtevi.lake.table import Table, stamped
+from bemtevi.lake.table import Table
 
 SMALL_BYTES = 32 * 1024 * 1024
 """Files above are never merged."""
@@ -153,22 +154,25 @@ class Appender:
                 yield path, size
 
     def _commit(self, actions: list[AddAction | RemoveAction], transaction: tuple[str, int] | None) -> None:
+        commit = stamped(*([Transaction(*transaction)] if transaction else []))
         with self.table.told():
             delta = self._open()
-            try:
+        try:
+            with self.table.committing(delta, commit):
                 delta.create_write_transaction(
                     actions,
                     "append",
                     delta.schema(),
                     list(self.table.definition.partition_by),
-                    commit_properties=stamped(*([Transaction(*transaction)] if transaction else [])),
+                    commit_properties=commit,
                     # to look for expired versions at each commit would cost more the longer the log is
                     post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
                 )
                 delta.update_incremental()
-            except BaseException:
-                self._delta = None  # opened anew: who knows what has become of it
-                raise
+        except BaseException:
+            self._delta = None  # opened anew: who knows what has become of it
+            raise
+        with self.table.told():
             if self.table.is_local:
                 entry = Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json"
                 sync(entry)

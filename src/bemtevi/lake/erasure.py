@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from bemtevi import crashpoint
 from bemtevi.lake.append import Appender
+from bemtevi.lake.commit import stamped
 from bemtevi.lake.maintenance import MaintainedTable
-from bemtevi.lake.table import stamped
 
 LOG = "_delta_log"
 ENTRY = re.compile(r"^(\d{20})\.(json|checkpoint\.parquet|checkpoint\.\d+\.\d+\.parquet)$")
@@ -48,11 +48,12 @@ class ErasableTable(MaintainedTable):
         """A commit that says nothing: what is before it in the log can go; its version."""
         table = self._open()
         assert table is not None  # noqa: S101  asked of tables that exist
-        with self.told():
+        commit = stamped()
+        with self.committing(table, commit):
             table.alter.set_table_properties(
                 {ERASED_PROPERTY: now.astimezone(UTC).isoformat()},
                 raise_if_not_exists=False,
-                commit_properties=stamped(),
+                commit_properties=commit,
             )
         return table.version()
 

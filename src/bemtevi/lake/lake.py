@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bemtevi.errors import ConflictError
+from bemtevi.lake.credentials import completed
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import Layout
 from bemtevi.lake.lease import Lease
@@ -46,10 +47,11 @@ class Lake:
     @classmethod
     def of(cls, settings: Settings) -> Lake:
         """The lake that the settings name."""
+        layout = Layout(settings.lake)
         return cls(
-            Layout(settings.lake),
+            layout,
             settings.timezone,
-            settings.storage_options,
+            {} if layout.is_local else completed(settings.storage_options, Path.home()),
             settings.journal,
             None if settings.suppression_key is None else settings.suppression_key.get_secret_value(),
             settings.single_writer,

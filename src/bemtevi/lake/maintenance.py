@@ -27,9 +27,10 @@ from deltalake.exceptions import DeltaError
 
 from bemtevi import crashpoint
 from bemtevi.lake.append import Appender
+from bemtevi.lake.commit import stamped
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.table import LOG_PROPERTIES, Table, stamped
+from bemtevi.lake.table import LOG_PROPERTIES, Table
 
 MEBIBYTE = 1024 * 1024
 TARGET_BYTES = {1: 32 * MEBIBYTE, 2: 128 * MEBIBYTE}
@@ -157,8 +158,9 @@ class MaintainedTable(Table):
         if table is None:
             return
         crashpoint.reach(f"{self.definition.name}.removing")
-        with self.told():
-            table.delete(f"{self.day_column} < '{day.isoformat()}'", commit_properties=stamped())
+        commit = stamped()
+        with self.committing(table, commit):
+            table.delete(f"{self.day_column} < '{day.isoformat()}'", commit_properties=commit)
         crashpoint.reach(f"{self.definition.name}.removed")
 
     def vacuum(self, hours: int, keep: Sequence[int] = (), *, dry_run: bool) -> Vacuumed:
@@ -230,8 +232,9 @@ class MaintainedTable(Table):
         )
         kept = table.metadata().configuration
         if any(kept.get(name) != value for name, value in wanted.items()):
-            with self.told():
-                table.alter.set_table_properties(wanted, commit_properties=stamped())
+            commit = stamped()
+            with self.committing(table, commit):
+                table.alter.set_table_properties(wanted, commit_properties=commit)
 
     def added_at(self, version: int) -> datetime:
         """When a version was committed."""

@@ -19,8 +19,9 @@ from deltalake.transaction import AddAction, RemoveAction
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError
 from bemtevi.lake.append import Addition, partition_of
+from bemtevi.lake.commit import stamped
 from bemtevi.lake.durable import sync
-from bemtevi.lake.table import Table, stamped
+from bemtevi.lake.table import Table
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
 """Bytes of rows in memory before they are encoded: large, since these tables are read by column."""
@@ -61,13 +62,14 @@ class Replacement:
         ]
         crashpoint.reach(f"{table.definition.name}.committing")
         if actions:
-            with table.told():
+            commit = stamped()
+            with table.committing(delta, commit):
                 delta.create_write_transaction(
                     actions,
                     "append",
                     delta.schema(),
                     list(table.definition.partition_by),
-                    commit_properties=stamped(),
+                    commit_properties=commit,
                     post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
                 )
                 delta.update_incremental()

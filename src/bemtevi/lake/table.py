@@ -9,12 +9,10 @@ Leaves to others what is in a table, and to `layout` where it is.
 from __future__ import annotations
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote
 
@@ -32,6 +30,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 
 from bemtevi import crashpoint, metrics
 from bemtevi.errors import ConflictError, StorageError
+from bemtevi.lake.commit import is_of, stamped, writer_of
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
 from bemtevi.lake.object_store import ObjectStore, admit, refusal
@@ -39,8 +38,6 @@ from bemtevi.lake.s3_files import files_of
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
-WRITER = "bemtevi.writer"
-"""Stands in every commit: which process made it."""
 COMPRESSION_LEVEL = 3
 LOG_PROPERTIES = {
     # the library would shorten the log in the middle of a run, and a version that readers still open would be
@@ -69,23 +66,6 @@ class Commit:
     size: int
     transaction: tuple[str, int] | None = None
     """The application and its number that the commit carries."""
-
-
-def this_process() -> str:
-    """The name under which this process commits."""
-    return _process(os.getpid())
-
-
-@cache
-def _process(number: int) -> str:
-    return f"{number}-{uuid.uuid4()}"
-
-
-def stamped(*transactions: Transaction) -> CommitProperties:
-    """What every commit of ours carries: who made it, and its transactions."""
-    return CommitProperties(
-        custom_metadata={WRITER: this_process()}, app_transactions=[*transactions] or None
-    )
 
 
 class Table:
@@ -206,8 +186,7 @@ class Table:
 
     def writer(self, version: int) -> str | None:
         """Which process made a version; None if it does not say. Raises StorageError as `commits`."""
-        told = [action["commitInfo"] for action in self._entry(version) if "commitInfo" in action]
-        return str(told[0].get(WRITER)) if told else None
+        return writer_of(self._entry(version))
 
     def _entry(self, version: int) -> list[dict[str, Any]]:
         """The actions of one commit. Raises StorageError when the log no longer reaches back so far."""
@@ -257,9 +236,10 @@ class Table:
         """Change a property that the table was made with; the new version."""
         table = self._open() or self._make()
         if table.metadata().configuration.get(name) != value:
-            with self.told():
+            commit = stamped()
+            with self.committing(table, commit):
                 table.alter.set_table_properties(
-                    {name: value}, raise_if_not_exists=False, commit_properties=stamped()
+                    {name: value}, raise_if_not_exists=False, commit_properties=commit
                 )
         return table.version()
 
@@ -268,9 +248,10 @@ class Table:
         table = self._open()
         if table is None:
             raise StorageError(f"There is no table at {self.uri} to restore.")
-        with self.told():
-            table.restore(version, commit_properties=stamped())
-            restored = table.version()
+        commit = stamped()
+        with self.committing(table, commit):
+            table.restore(version, commit_properties=commit)
+        restored = table.version()
         crashpoint.reach(f"{self.definition.name}.restored")
         return restored
 
@@ -288,7 +269,7 @@ class Table:
             how.setdefault("schema_mode", "merge")
         commit = stamped(*([Transaction(*transaction)] if transaction else []))
         crashpoint.reach(f"{self.definition.name}.committing")
-        with self.told():
+        with self.committing(table, commit):
             write_deltalake(
                 table,
                 data,
@@ -296,7 +277,7 @@ class Table:
                 commit_properties=commit,
                 **how,
             )
-            written = table.version()
+        written = table.version()
         metrics.committed(self.definition.name)
         crashpoint.reach(f"{self.definition.name}.committed")
         return written
@@ -325,7 +306,17 @@ class Table:
         return uris if "://" in self.uri else [unquote(uri) for uri in uris]
 
     def _make(self) -> DeltaTable:
+        """The table, made by us or at the same time by somebody else."""
         self.admit()
+        try:
+            return self._create()
+        except ConflictError:
+            made = self._open()
+            if made is None:
+                raise
+            return made
+
+    def _create(self) -> DeltaTable:
         with self.told():
             return DeltaTable.create(
                 self.uri,
@@ -343,6 +334,7 @@ class Table:
                     **self._properties,
                 },
                 storage_options=self.storage_options,
+                commit_properties=stamped(),
                 raise_if_key_not_exists=False,
             )
 
@@ -384,6 +376,23 @@ class Table:
             self.append(self.definition.schema.empty_table())
             table = self._open() or table
         return table
+
+    @contextmanager
+    def committing(self, delta: DeltaTable, commit: CommitProperties) -> Iterator[None]:
+        """One commit to a table that is open, which is at its version afterwards. Raises as `told`.
+
+        If only its answer was lost, the store refuses its repetition; then it went well.
+        """
+        before = delta.version()
+        try:
+            with self.told():
+                yield
+        except ConflictError:
+            with self.told():
+                delta.update_incremental()
+            later = range(before + 1, delta.version() + 1)
+            if not any(is_of(commit, self._entry(version)) for version in later):
+                raise
 
     @contextmanager
     def told(self) -> Iterator[None]:

@@ -14,9 +14,9 @@ from datetime import UTC, date, datetime, time
 import pyarrow as pa
 
 from bemtevi.errors import ConflictError, UsageError
+from bemtevi.lake.commit import this_process
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
 from bemtevi.lake.lake import Lake
-from bemtevi.lake.table import this_process
 from bemtevi.warehouse.model import Model
 
 MAINTENANCE = "maintenance"
