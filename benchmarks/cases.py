@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import listening
+from benchmarks import fresh, listening, serving
 from benchmarks.data import TOPICS, archive, folder_bytes
 from benchmarks.history import consolidate_history
 from benchmarks.process import bemtevi, environment, measure
@@ -91,6 +91,8 @@ CASES: dict[str, Callable[[Path, Sizes], Figures]] = {
     "consolidate": consolidate,
     "consolidate-history": consolidate_history,
     "answers": answers,
+    "fresh": fresh.fresh,
+    "serve": serving.serve,
 }
 
 

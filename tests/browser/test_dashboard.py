@@ -195,6 +195,96 @@ def test_a_brush_changes_the_address_and_back_undoes_it(page: Page, url: str) ->
     until(page, ".tile .value", lambda text: text == before)
 
 
+def test_lists_are_those_of_the_tables(page: Page, url: str, lake: Lake) -> None:
+    """Names and numbers of every list, in either language, beside SQL of our own."""
+    posts = "from fact_post join bridge_post_hashtag using (network, post_id) where hashtag = 'covid19'"
+    for language, point in (("en", ","), ("pt-BR", ".")):
+        opened(page, f"{url}/t/covid19?hl={language}&last=30d")
+        for column, name in (("type", "types"), ("client", "apps"), ("language", "languages")):
+            known = rows(
+                lake, f"select {column}, count(*) as posts {posts} group by 1 order by 2 desc limit 8"
+            )
+            link = page.locator(f"a[href*='/{name}?'][download]")
+            card = page.locator("section.card", has=link)
+            shown = card.locator(".bars li > span:last-child").all_inner_texts()
+            assert shown == [f"{row['posts']:,}".replace(",", point) for row in known], (name, language)
+    (most,) = rows(
+        lake,
+        f"select count(*) as posts {posts} and type <> 'repost' group by author_id order by 1 desc limit 1",
+    )
+    authors = page.locator("section.card", has=page.locator("a[href*='/authors?'][download]"))
+    assert authors.locator(".bars li > span:last-child").first.inner_text() == str(most["posts"])
+
+
+def test_a_period_is_chosen_by_keys_alone(page: Page, url: str) -> None:
+    opened(page, f"{url}/t/covid19?hl=en&last=7d&g=day")
+    page.locator(".reach").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    until(page, ".told", lambda text: "X " in text)
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**from=**")
+    page.keyboard.press("Escape")
+    page.wait_for_url("**last=7d**")
+    page.keyboard.press("c")
+    page.locator("[name=from]").fill("2026-11-20T10:00")
+    page.locator("[name=to]").fill("2026-11-21T10:00")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**from=2026-11-20T13%3A00%3A00.000Z&to=2026-11-21T13%3A00%3A00.000Z**")
+    assert page.locator("#custom").get_attribute("aria-pressed") == "true"
+
+
+def test_what_is_being_typed_stays(page: Page, url: str) -> None:
+    """The page looks for news every five seconds; a field that somebody fills is not emptied by that."""
+    opened(page, f"{url}/search?hl=en&last=7d")
+    page.locator("[name=q]").fill("vacina")
+    page.locator("[name=tag]").fill("covid19")
+    page.wait_for_timeout(6_000)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**q=vacina**")
+    assert "tag=covid19" in page.url
+
+
+def test_a_period_is_chosen_by_finger(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True)
+    page = opened(context.new_page(), f"{url}/t/covid19?hl=pt-BR&last=7d")
+    page.locator(".reach").scroll_into_view_if_needed()
+    box = page.locator(".u-over").first.bounding_box()
+    assert box is not None
+    finger = context.new_cdp_session(page)
+
+    def touch(kind: str, share: float) -> None:
+        at = {"x": box["x"] + box["width"] * share, "y": box["y"] + 40}
+        finger.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [] if kind == "touchEnd" else [at]}
+        )
+
+    touch("touchStart", 0.5)
+    for step in range(1, 6):
+        touch("touchMove", 0.5 + step * 0.06)
+    touch("touchEnd", 0.8)
+    page.wait_for_url("**from=**")
+    context.close()
+
+
+def test_a_network_is_chosen_and_all_numbers_follow(page: Page, url: str) -> None:
+    opened(page, f"{url}/t/covid19?hl=en&last=30d")
+    whole = page.locator(".tile .value").first.inner_text()
+    page.locator("select").select_option("x")
+    page.wait_for_url("**net=x**")
+    until(page, ".tile .value", lambda text: text == whole)
+    page.locator(".menu summary").click()
+    files = [link.get_attribute("href") or "" for link in page.locator(".menu a").all()]
+    assert len(files) == 6
+    for address in files:
+        answer = page.request.get(url + address)
+        assert answer.status == 200, address
+        assert "net=x" in address
+        assert len(answer.body()) > 100
+
+
 def test_hostile_posts_are_text(page: Page, url: str) -> None:
     opened(page, f"{url}/t/perigo?hl=en&last=30d")
     shown = page.locator(".posts p").all_inner_texts()

@@ -20,10 +20,12 @@ from bemtevi.listen.message import Origin
 from bemtevi.listen.tail import Tail
 from bemtevi.listen.writer import Writer
 from bemtevi.serve import overlay
+from bemtevi.serve import snapshot as snapshot_module
 from bemtevi.serve.api import create_app
 from bemtevi.serve.api.guard import Access
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.laid import Kind, kind_of
+from bemtevi.serve.overlay import Overlay, Step
 from bemtevi.serve.snapshot import Snapshots
 from bemtevi.warehouse.model import load_models
 
@@ -219,3 +221,34 @@ def test_who_is_behind_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert told() == (2, True)
         consolidate(lake)
         assert told() == (3, False)
+
+
+def test_posts_that_never_cease_are_told_and_hold_back_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More comes with each step: clients are told of it all the same, and a look comes to its end."""
+    monkeypatch.setattr(snapshot_module, "LONGEST_SECONDS", 0.5)
+    lake = new_lake(tmp_path)
+    number = 0
+    laid_over = Overlay.step
+
+    def more_comes(overlay: Overlay) -> Step | None:
+        nonlocal number
+        if number < 40:
+            number += 1
+            now = datetime.now(UTC)
+            put(lake, [post(number, "um #a")], number=number, received_at=now)
+        return laid_over(overlay)
+
+    monkeypatch.setattr(Overlay, "step", more_comes)
+    told: list[int] = []
+    snapshots = served(lake)
+    snapshots.brought.append(lambda _, step: told.append(number))
+    try:
+        snapshots.refresh()
+        assert number < 20  # opening does not wait for the end of it
+        snapshots.refresh()
+        assert len(told) > 0
+        assert number < 40
+    finally:
+        snapshots.__exit__()

@@ -32,7 +32,8 @@ MOST_HASHTAGS = 200
 """Hashtags that are counted in one step."""
 MOST_POSTS = 40
 POSTS_OF_A_HASHTAG = 5
-"""Posts that are shown of one step; the counts are of all."""
+MOST_SHOWN = 400
+"""Posts that are shown of one step: the newest, and some of each hashtag; the counts are of all."""
 RECENT = timedelta(minutes=10)
 """A post written longer ago is counted as new, but changes no minute that is on a screen."""
 
@@ -173,7 +174,8 @@ def events(
     shown: list[dict[str, Any]] = []
     for post in posts:
         tags = [tag["hashtag"] for tag in post["hashtags"] or ()]
-        if len(shown) < MOST_POSTS or any(new.get(tag, 0) < POSTS_OF_A_HASHTAG for tag in tags):
+        few = any(new.get(tag, 0) < POSTS_OF_A_HASHTAG for tag in tags)
+        if len(shown) < (MOST_SHOWN if few else MOST_POSTS):
             shown.append(post | {"hashtags": tags})
         for tag in tags:
             new[tag] = new.get(tag, 0) + 1

@@ -35,7 +35,10 @@ from bemtevi.warehouse.run import RUN, Run
 
 log = structlog.get_logger()
 REFRESH_SECONDS = 0.2
-"""Between two looks for what is new; a look that takes longer is followed by as long a rest."""
+MOST_REST_SECONDS = 1.0
+"""Between two looks for what is new; a look that takes longer is followed by half as long a rest."""
+LONGEST_SECONDS = 1.0
+"""So long new posts are laid over before anything else is looked at."""
 LEDGER_SECONDS = 2.0
 """Between two looks at the gaps that only this machine knows."""
 MOST_WAITING_BYTES = 192 * 1024 * 1024
@@ -199,7 +202,7 @@ class Snapshots:
             read_shares(self.lake),
             sum(self._versions[definition.name] for definition in WATCHED if definition is not RUN),
         )
-        steps = self._steps(fresh)
+        steps = self._caught_up(fresh, datetime.now(UTC))
         with self._lock:
             old, self._current = self._current, fresh
             unused = old is not None and old.users == 0
@@ -221,20 +224,34 @@ class Snapshots:
             metrics.checked(result.table, result.check, result.severity.value, passed=result.passed)
 
     def _step(self, snapshot: Snapshot) -> bool:
-        """Lay over what is new, until nothing is, and tell of it."""
+        """Lay over what is new and tell of it, step by step."""
         changed = False
         for step in self._steps(snapshot):
             changed = True
             self._bring(snapshot, step)
         return changed
 
-    def _steps(self, snapshot: Snapshot) -> list[Step]:
+    def _steps(self, snapshot: Snapshot) -> Iterator[Step]:
+        """Until nothing is new, or for so long that the rest must wait: it may never cease."""
+        until = time.monotonic() + LONGEST_SECONDS
+        while snapshot.overlay is not None and not self._stop.is_set():
+            step = snapshot.overlay.step()
+            if step is None:
+                return
+            yield step
+            if time.monotonic() >= until:
+                return
+
+    def _caught_up(self, snapshot: Snapshot, until: datetime) -> list[Step]:
+        """Lay over all that came until then; what comes meanwhile is for later steps."""
         found: list[Step] = []
         while snapshot.overlay is not None and not self._stop.is_set():
             step = snapshot.overlay.step()
             if step is None:
                 break
             found.append(step)
+            if snapshot.overlay.received_at is not None and snapshot.overlay.received_at >= until:
+                break
         return found
 
     def _bring(self, snapshot: Snapshot, step: Step) -> None:
@@ -277,14 +294,14 @@ class Snapshots:
 
     def _watch(self) -> None:
         took = 0.0
-        while not self._stop.wait(max(REFRESH_SECONDS, took)):
+        while not self._stop.wait(min(max(REFRESH_SECONDS, took / 2), MOST_REST_SECONDS)):
             began = time.monotonic()
             try:
                 self.refresh()
             except (BemteviError, duckdb.Error) as error:  # the old snapshot goes on answering
                 log.warning("serve.snapshot", error=str(error).splitlines()[0])
                 self._versions[RUN.name] = -1  # what was taken and not laid over is taken again
-            took = min(time.monotonic() - began, 5.0)
+            took = time.monotonic() - began
 
 
 def _known(gaps: list[Gap]) -> list[tuple[object, ...]]:

@@ -1,6 +1,6 @@
 // @ts-check
 // The shell: which view an address shows, the bar, the keys.
-import { html, render, loadWords, t, state, language, useEffect, useState, useAnswer, go, address, clock, offset, when } from './lib/core.js';
+import { html, render, loadWords, t, state, language, useEffect, useState, useAnswer, go, address, clock, offset, zoneName } from './lib/core.js';
 import { Link } from './lib/parts.js';
 import { Overview } from './views/overview.js';
 import { Hashtag } from './views/hashtag.js';
@@ -18,7 +18,7 @@ function Clock({ status }) {
   useEffect(() => { const timer = setInterval(() => tick(Date.now()), 1000); return () => clearInterval(timer); }, []);
   const age = status.data?.received_at ? (now - Date.parse(status.data.received_at)) / 1000 : Infinity;
   const kind = status.error ? 'bad' : age < 120 ? '' : 'warn';
-  return html`<span><span class="dot ${kind}"></span><span class=${status.error ? '' : 'word'}>${status.error ? t('no_server') : age < 120 ? t('live') : t('quiet')} · </span>${clock(now)} <span class="zone">${state.zone.split('/').at(-1).replace('_', ' ')} (${offset()})</span></span>`;
+  return html`<span><span class="dot ${kind}"></span><span class=${status.error ? '' : 'word'}>${status.error ? t('no_server') : age < 120 ? t('live') : t('quiet')} · </span>${clock(now)} <span class="zone">${zoneName()} (${offset()})</span></span>`;
 }
 function App() {
   const [place, move] = useState(location.href);
@@ -29,6 +29,9 @@ function App() {
       if (event.key === '/') { event.preventDefault(); document.getElementById('find')?.focus(); }
       const period = { 1: '24h', 2: '7d', 3: '30d' }[event.key];
       if (period) go(address({ last: period, from: null, to: null, g: null }));
+      if (event.key === 'c' || event.key === 'C') document.getElementById('custom')?.click();
+      if (event.key === 'x' || event.key === 'X') go('/compare' + (location.pathname.startsWith('/t/') ? `?tags=${location.pathname.slice(3)}` : ''));
+      if (event.key === '?') go('/about#keys');
       if (event.key === 't' || event.key === 'T') go(address({ view: new URLSearchParams(location.search).get('view') ? null : 'table' }));
       if (event.key === 'Escape' && new URLSearchParams(location.search).get('from')) history.back();
     };

@@ -1,9 +1,11 @@
 // @ts-check
 // Posts over time: lines that break where nothing was heard, hatched there, with a brush that sets the period.
-import { html, useEffect, useRef, state, compact, number, percent, dayName, shortDay, hourName, when, t, go, address, duration } from '../lib/core.js';
+import { html, useEffect, useRef, state, compact, number, percent, dayName, shortDay, hourName, when, t, duration } from '../lib/core.js';
 import { Table } from '../lib/parts.js';
+import { brushed, choose } from './brush.js';
 
 export const DASH = [[], [6, 3], [2, 3], [8, 3, 2, 3], [1, 4]];
+const WHOLE = [...Array(13).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function hatch(context, x, y, width, height, ink) {
@@ -41,7 +43,7 @@ export function Timeline({ at, series, missing = [], partial = [], granularity =
             const span = splits.length > 1 ? splits[1] - splits[0] : 0;
             return span >= 86400 ? (narrow ? shortDay : dayName)(one * 1000) : hourName(one * 1000) === '00:00' || index === 0 ? (narrow ? shortDay : dayName)(one * 1000) : hourName(one * 1000);
           }) },
-        { stroke: muted, font: '12px system-ui', grid: { stroke: hair, width: 1 }, ticks: { show: false }, size: 54, values: (_, splits) => splits.map((one) => compact(one)) },
+        { stroke: muted, font: '12px system-ui', grid: { stroke: hair, width: 1 }, ticks: { show: false }, size: 54, incrs: WHOLE, values: (_, splits) => splits.map((one) => compact(one)) },
       ],
       series: [{}, ...whole.map((_, index) => ({ stroke: stroke[index], width: 2, dash: DASH[index], spanGaps: false, points: { show: false }, fill: series.length === 1 || index === 0 ? stroke[index] + '14' : undefined })),
         ...last.map((_, index) => ({ stroke: stroke[index], width: 2, dash: [3, 4], spanGaps: false, points: { show: false } }))],
@@ -77,11 +79,10 @@ export function Timeline({ at, series, missing = [], partial = [], granularity =
         }],
         setSelect: [(plot) => {
           if (plot.select.width < 8) return;
-          const from = plot.posToVal(plot.select.left, 'x'), to = plot.posToVal(plot.select.left + plot.select.width, 'x');
-          go(address({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), last: null, g: null }));
+          choose(plot.posToVal(plot.select.left, 'x'), plot.posToVal(plot.select.left + plot.select.width, 'x'));
         }],
         setCursor: [(plot) => {
-          const index = plot.cursor.idx, told = element.parentElement?.querySelector('.told');
+          const index = plot.cursor.idx, told = element.closest('figure')?.querySelector('.told');
           if (!told) return;
           told.textContent = index == null ? '' : `${when(at[index])}: ` + series.map((one) => `${one.name} ${one.values[index] == null ? t('not_listened') : number(one.values[index])}`).join(' · ');
         }],
@@ -89,16 +90,15 @@ export function Timeline({ at, series, missing = [], partial = [], granularity =
     }, [times, ...whole, ...last], element);
     const observer = new ResizeObserver(() => plot.setSize({ width: width(), height }));
     observer.observe(element);
-    const back = () => history.back();
-    element.addEventListener('dblclick', back);
-    return () => { observer.disconnect(); element.removeEventListener('dblclick', back); plot.destroy(); };
+    const leave = brushed(plot, element, at);
+    return () => { observer.disconnect(); leave(); plot.destroy(); };
   }, [at, series, document.documentElement.dataset.theme]);
   const sums = at.map((_, index) => series.reduce((sum, one) => sum + (one.values[index] ?? 0), 0));
   const peak = sums.indexOf(Math.max(...sums, 0));
   const summary = at.length ? t('timeline_summary', { step: t(granularity), from: when(at[0]), to: when(at.at(-1)), peak: number(sums[peak]), at: when(at[peak]), gaps: missing.length }) : '';
-  return html`<figure><figcaption class="hidden">${summary}</figcaption><div class="plot" ref=${box} aria-hidden="true"></div>
+  return html`<figure><figcaption class="hidden">${summary}</figcaption><div class="reach" tabindex="0" role="group" aria-label=${t('chart_keys')}><div class="plot" ref=${box} aria-hidden="true"></div></div>
     <div class="legend">${series.map((one, index) => html`<span><svg width="24" height="8" aria-hidden="true"><line x1="0" x2="24" y1="4" y2="4" stroke=${`var(--s${index + 1})`} stroke-width="2" stroke-dasharray=${DASH[index].join(' ')} /></svg>${one.name}</span>`)}
-      ${missing.length > 0 && html`<span><${Hatched} /> ${t('not_listened')}</span>`}<span class="told"></span></div></figure>`;
+      ${missing.length > 0 && html`<span><${Hatched} /> ${t('not_listened')}</span>`}<span class="told" role="status"></span></div></figure>`;
 }
 export function Hatched() {
   return html`<svg width="16" height="12" aria-hidden="true"><rect x=".5" y=".5" width="15" height="11" fill="none" stroke="var(--gap)" /><path d="M0 12 12 0M5 12 16 1M-5 12 7 0" stroke="var(--gap)" /></svg>`;

@@ -40,6 +40,17 @@ export function offset() {
   const part = dater({ timeZoneName: 'longOffset' }).formatToParts(new Date()).find((p) => p.type === 'timeZoneName');
   return (part?.value ?? 'UTC').replace('GMT', 'UTC').replace('-', '−').replace(/^UTC([+−])0?(\d+):00$/, 'UTC$1$2');
 }
+/** An instant as the clock of the warehouse's zone shows it, for a field; and what such a field means. */
+export function inZone(at) {
+  const part = Object.fromEntries(new Intl.DateTimeFormat('en', { timeZone: state.zone, hourCycle: 'h23', year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit' }).formatToParts(new Date(at)).map((one) => [one.type, one.value]));
+  return `${part.year}-${part.month}-${part.day}T${part.hour}:${part.minute}`;
+}
+export function fromZone(text) {
+  let at = Date.parse(text + 'Z');
+  for (let turn = 0; turn < 2; turn++) at += Date.parse(text + 'Z') - Date.parse(inZone(at) + 'Z');
+  return new Date(at).toISOString();
+}
+export const zoneName = () => state.zone.split('/').at(-1)?.replaceAll('_', ' ').replace('Sao Paulo', 'São Paulo') ?? 'UTC';
 export function duration(seconds) {
   const unit = seconds >= 86400 * 2 ? ['day', 86400] : seconds >= 3600 ? ['hour', 3600] : seconds >= 60 ? ['minute', 60] : ['second', 1];
   return new Intl.NumberFormat(language, { style: 'unit', unit: String(unit[0]), maximumFractionDigits: 1 }).format(seconds / Number(unit[1]));

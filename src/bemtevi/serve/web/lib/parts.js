@@ -1,6 +1,6 @@
 // @ts-check
 // Parts of views: cards, key numbers, lists, tables, the sentence about completeness.
-import { html, t, number, percent, duration, useState, address, go, filters } from './core.js';
+import { html, t, number, percent, duration, useState, address, go, filters, inZone, fromZone, networkName } from './core.js';
 
 export function Link({ href, children, ...more }) {
   const click = (event) => {
@@ -11,14 +11,14 @@ export function Link({ href, children, ...more }) {
   return html`<a href=${href} onClick=${click} ...${more}>${children}</a>`;
 }
 /** One question on the page: title, how it is made, table, CSV, SQL, and the states of waiting, error, nothing. */
-export function Card({ title, sub = '', answer, path = '', span = 12, children, table = null, empty = '' }) {
+export function Card({ title, sub = '', answer, path = '', span = 12, children, table = null, empty = '', tools = '' }) {
   const [shown, show] = useState(new URLSearchParams(location.search).get('view') === 'table');
   const sql = answer?.meta?.sql;
   const data = answer?.data;
   const none = Array.isArray(data) && data.length === 0;
   const csv = path && path + (path.includes('?') ? '&' : '?') + 'format=csv&limit=1000';
   return html`<section class="card c${span}" aria-busy=${answer?.busy ? 'true' : 'false'}>
-    <div class="head"><h2>${title}</h2><div class="links">
+    <div class="head"><h2>${title}</h2><div class="links">${tools}
       ${table && !none && data && html`<button class="link" aria-pressed=${shown} onClick=${() => show(!shown)}>${shown ? t('chart') : t('table')}</button>`}
       ${csv && html`<a href=${csv} download>CSV</a>`}
       ${sql && html`<${Link} href=${'/sql#q=' + encodeURIComponent(sql)}>SQL<//>`}
@@ -49,6 +49,8 @@ export function Table({ heads, rows, caption = '' }) {
 export function Heard({ meta }) {
   const heard = meta?.completeness;
   if (!heard) return null;
+  const behind = meta.behind ? html`<div class="note"><strong>${t('behind')}</strong></div>` : null;
+  if (behind) return html`${behind}<${Heard} meta=${{ ...meta, behind: false }} />`;
   if (heard.share == null) return html`<div class="note"><strong>${t('not_followed')}</strong> ${t('not_followed_more')}</div>`;
   const gaps = heard.gaps.length, filled = heard.gaps.filter((gap) => gap.state.includes('filled') && gap.filled_by);
   if (heard.share >= 0.99995 && heard.tracked_share > 0.99 && !gaps) return html`<div class="note good"><strong>${t('fully')}</strong></div>`;
@@ -57,10 +59,23 @@ export function Heard({ meta }) {
     ${' '}${filled.length > 0 && t('gaps_filled', { n: filled.length })} <${Link} href=${'/gaps?' + filters()}>${t('see_gaps')}<//></div>`;
 }
 export function Periods() {
+  const [open, show] = useState(false);
   const query = new URLSearchParams(location.search), from = query.get('from'), last = from ? '' : query.get('last') || '7d';
+  const local = (at) => at ? inZone(at) : '';
+  const ask = (event) => { event.preventDefault(); const part = event.target.elements; show(false); go(address({ from: fromZone(part.from.value), to: fromZone(part.to.value), last: null, g: null })); };
   return html`<div class="segment" role="group" aria-label=${t('period')}>${[['24h', t('p24h')], ['7d', t('p7d')], ['30d', t('p30d')]].map(([value, name]) =>
     html`<${Link} href=${address({ last: value, from: null, to: null, g: null })} aria-current=${last === value ? 'true' : null}>${name}<//>`)}
-    ${from && html`<span class="segment"><a aria-current="true">${t('custom')}</a></span>`}</div>`;
+    <button type="button" id="custom" aria-pressed=${from ? 'true' : 'false'} aria-expanded=${open} onClick=${() => show(!open)}>${t('custom')}</button></div>
+    ${open && html`<form class="asked" onSubmit=${ask}><label>${t('from')} <input type="datetime-local" name="from" required defaultValue=${local(from)} /></label> <label>${t('to')} <input type="datetime-local" name="to" required defaultValue=${local(query.get('to'))} /></label> <button>${t('show')}</button></form>`}`;
+}
+/** Which network's posts count; the page's choice holds for every question. */
+export function Networks({ networks }) {
+  const chosen = new URLSearchParams(location.search).get('net') ?? '', names = [...new Set([...networks, chosen].filter(Boolean))];
+  return html`<label><span class="hidden">${t('network')}</span><select onChange=${(event) => go(address({ net: event.target.value }))}><option value="" selected=${!chosen}>${t('all_networks')}</option>${names.map((name) => html`<option value=${name} selected=${name === chosen}>${networkName(name)}</option>`)}</select></label>`;
+}
+/** Files of a question, in a list that opens. */
+export function Exports({ files }) {
+  return html`<details class="menu"><summary>${t('export')} ▾</summary><div>${files.map(([name, href]) => html`<a href=${href} download>${name}</a>`)}</div></details>`;
 }
 export function Posts({ rows, full }) {
   return html`<ul class="posts">${rows.map((post) => html`<li key=${post.post_id}><div class="by">${post.username ? '@' + post.username : post.author_id} · ${post.when}${post.type ? ' · ' + t(post.type) : ''}

@@ -1,12 +1,13 @@
 // @ts-check
 // One hashtag: how much, when, who, about what, and can I trust it?
-import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo, useState } from '../lib/core.js';
-import { Bars, Card, Heard, Link, Periods, Posts, Table, Tile } from '../lib/parts.js';
+import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo, useState, zoneName } from '../lib/core.js';
+import { Bars, Card, Exports, Heard, Link, Networks, Periods, Posts, Table, Tile } from '../lib/parts.js';
 import { Timeline, timelineTable } from '../charts/timeline.js';
 import { useLive, useSlowly } from '../lib/live.js';
 import { Heat, Network, weekdays } from '../charts/small.js';
 
-export function Hashtag({ tag, full }) {
+export function Hashtag({ tag, full, status }) {
+  const networks = (status.data?.networks ?? []).map((one) => one.network);
   const base = `/api/v1/hashtags/${encodeURIComponent(tag)}`, query = new URLSearchParams(location.search);
   const step = query.get('g'), live = useLive(tag), [shown, show] = useState(/** @type any[] */([])), aloud = useSlowly(live.count, 15000);
   const path = (name, extra = {}) => `${base}/${name}?${filters(extra)}`;
@@ -25,10 +26,11 @@ export function Hashtag({ tag, full }) {
   const audience = told?.audience?.[0];
   const list = (name, title, sub, label, href = null) => html`<${Card} title=${title} sub=${sub} span=4 answer=${lists[name]} path=${path(name)} table=${lists[name].data && html`<${Table} caption=${title} heads=${[title, '>' + t('posts')]} rows=${lists[name].data.map((row) => [label(row), number(row.posts)])} />`}>
     <${Bars} rows=${lists[name].data ?? []} label=${label} value=${(row) => row.posts} href=${href} /><//>`;
+  const steps = html`<div class="segment" role="group" aria-label=${t('step')}>${['minute', 'hour', 'day', 'week'].map((one) => html`<button aria-pressed=${(step ?? line.data?.granularity) === one} onClick=${() => go(address({ g: one }))}>${t(one)}</button>`)}</div>`;
   return html`<div class="top"><h1 tabindex="-1">#${tag}</h1><${Link} class="chip" href=${`/compare?${new URLSearchParams({ tags: tag })}`}>+ ${t('compare')}<//>
-      <div class="controls"><${Periods} /><a class="chip" href=${path('timeline') + '&format=parquet'} download>${t('export')}</a></div></div>
+      <div class="controls"><${Periods} /><${Networks} networks=${networks} /><${Exports} files=${[['CSV', path('timeline', { g: step, format: 'csv' })], ['JSON Lines', path('timeline', { g: step, format: 'jsonl' })], ['Parquet', path('timeline', { g: step, format: 'parquet' })], ['Arrow', path('timeline', { g: step, format: 'arrow' })], [`${t('posts')} CSV`, `/api/v1/posts?${filters({ tag, limit: 10000, format: 'csv' })}`], ['GEXF', path('cooccurrence', { format: 'gexf' })]]} /></div></div>
     <${Heard} meta=${meta} />
-    ${(query.get('type') || query.get('lang')) && html`<p>${query.get('type') && html`<${Link} class="chip" href=${address({ type: null })}>${t(query.get('type'))} ✕<//>`} ${query.get('lang') && html`<${Link} class="chip" href=${address({ lang: null })}>${languageName(query.get('lang'))} ✕<//>`}</p>`}
+    ${(query.get('type') || query.get('lang') || query.get('net')) && html`<p>${query.get('net') && html`<${Link} class="chip" href=${address({ net: null })}>${networkName(query.get('net'))} ✕<//>`} ${query.get('type') && html`<${Link} class="chip" href=${address({ type: null })}>${t(query.get('type'))} ✕<//>`} ${query.get('lang') && html`<${Link} class="chip" href=${address({ lang: null })}>${languageName(query.get('lang'))} ✕<//>`}</p>`}
     <div class="tiles">
       <${Tile} label=${t('posts')} value=${told ? least + number(told.posts) : '…'} under=${told && change(told.posts, told.before.posts)} />
       <${Tile} label=${t('authors')} value=${told ? least + number(told.authors) : '…'} under=${told && change(told.authors, told.before.authors)} />
@@ -37,13 +39,12 @@ export function Hashtag({ tag, full }) {
       <${Tile} label=${t('audience', { network: audience ? networkName(audience.network) : '' })} value=${audience ? range(audience.least, audience.most) : '–'} under=${t('not_views')} />
     </div>
     <div class="grid">
-    <${Card} title=${t('posts_per', { step: t(line.data?.granularity ?? 'hour') })} sub=${t('drag', { zone: line.meta?.timezone ?? '' })} answer=${line} path=${path('timeline', { g: step })} table=${line.data && timelineTable(line.data)}>
-      <div class="segment" role="group" aria-label=${t('step')}>${['minute', 'hour', 'day'].map((one) => html`<button aria-pressed=${(step ?? line.data?.granularity) === one} onClick=${() => go(address({ g: one }))}>${t(one)}</button>`)}</div>
+    <${Card} title=${t('posts_per', { step: t(line.data?.granularity ?? 'hour') })} sub=${t('drag', { zone: zoneName() })} tools=${steps} answer=${line} path=${path('timeline', { g: step })} table=${line.data && timelineTable(line.data)}>
       ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
     ${list('authors', t('top_authors'), t('by_posts'), (row) => row.username ? '@' + row.username : row.author_id)}
     ${list('domains', t('top_domains'), t('links_in_posts'), (row) => row.domain)}
     ${list('languages', t('languages'), t('x_detects'), (row) => languageName(row.language), (row) => address({ lang: row.language ?? 'und' }))}
-    <${Card} title=${t('week')} sub=${t('week_sub')} span=6 answer=${heat} path=${path('heatmap')} table=${heat.data && html`<${Table} caption=${t('week')} heads=${[t('day'), ...[...Array(24).keys()].map((hour) => '>' + hour)]} rows=${weekdays().map((name, day) => [name, ...heat.data.slice(day * 24, day * 24 + 24).map((cell) => cell.mean == null ? '×' : number(cell.mean))])} />`}>
+    <${Card} title=${t('hours_of_week')} sub=${t('week_sub')} span=6 answer=${heat} path=${path('heatmap')} table=${heat.data && html`<${Table} caption=${t('hours_of_week')} heads=${[t('day'), ...[...Array(24).keys()].map((hour) => '>' + hour)]} rows=${weekdays().map((name, day) => [name, ...heat.data.slice(day * 24, day * 24 + 24).map((cell) => cell.mean == null ? '×' : number(cell.mean))])} />`}>
       ${heat.data && html`<${Heat} cells=${heat.data} />`}<//>
     <${Card} title=${t('together')} sub=${t('together_sub', { tag, n: number(pairs.meta?.posts ?? 0), method: pairs.data?.method ?? '' })} span=6 answer=${pairs} path=${path('cooccurrence')} table=${pairs.data && html`<${Table} caption=${t('together')} heads=${['hashtag', 'hashtag', '>' + t('posts'), '>NPMI', '>G²']} rows=${pairs.data.rows.map((row) => ['#' + row.one, '#' + row.other, number(row.together), number(row.npmi), number(row.g2)])} />`}>
       ${pairs.data && (pairs.data.nodes.length ? html`<${Network} nodes=${pairs.data.nodes} edges=${pairs.data.edges} /><a href=${path('cooccurrence') + '&format=gexf'} download>GEXF</a>` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
