@@ -107,13 +107,13 @@ class ObjectStore:
 
     def delete(self, *names: str) -> None:
         """Take objects away; what is not there is no error. Raises StorageError."""
-        try:
-            for name in names:
+        for name in names:
+            try:
                 obstore.delete(self._store, name)
-        except (NotFoundError, FileNotFoundError):
-            return
-        except (BaseError, OSError) as error:
-            raise self._told(error) from None
+            except (NotFoundError, FileNotFoundError):
+                continue
+            except (BaseError, OSError) as error:
+                raise self._told(error) from None
 
     def keeps_the_first(self) -> bool:
         """Whether of two puts with `If-None-Match: *` the second is refused. Raises StorageError."""
