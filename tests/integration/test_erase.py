@@ -168,6 +168,23 @@ def test_a_later_import_does_not_bring_it_back(tmp_path: Path) -> None:
     assert known == []
 
 
+def test_an_answer_to_an_erased_author_is_the_same_when_made_again(tmp_path: Path) -> None:
+    theirs = by("7", 1, "mine #vacina")
+    answer = by("8", 2, "@user7 no #vacina", in_reply_to_user_id="7")  # to whom, but to no post
+    lake = new_lake(tmp_path)
+    put(lake, [theirs, answer])
+    consolidate(lake)
+    Tombstones(lake).note([word(Subject.AUTHOR, "7")])
+    consolidate(lake)
+    assert maintain(lake).waits == []
+    held = contents(lake)["fact_post"]
+    assert rows(lake, "select in_reply_to_post_id, in_reply_to_author_id from fact_post") == [
+        {"in_reply_to_post_id": None, "in_reply_to_author_id": "erased"}
+    ]
+    rebuild(lake)
+    assert contents(lake)["fact_post"] == held
+
+
 def test_nothing_is_erased_before_half_of_the_deadline(tmp_path: Path) -> None:
     theirs = by("7", 1, "mine #segredo")
     lake = new_lake(tmp_path)

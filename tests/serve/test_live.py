@@ -128,7 +128,9 @@ def test_counts_are_the_whole_of_their_minute(lake: Lake, url: str) -> None:
         await event(reader)
         counted: dict[str, int] = {}
         for turn in range(2):
-            put(lake, [post(number, f"{turn} #agora", id=str(turn + 1) + "0" * 18)], number=1 + turn)
+            # the time in an id rules
+            id_ = ((int(now.timestamp() * 1000) - 1288834974657) << 22) + turn
+            put(lake, [post(number, f"{turn} #agora", id=str(id_))], number=1 + turn)
             for _, kind, data in await until_total(reader):
                 if kind == "count":
                     counted |= dict(data["minutes"])

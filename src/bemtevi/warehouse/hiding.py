@@ -154,4 +154,4 @@ def _in(name: str, relation: str) -> str:
 
 
 def _erased_if(condition: str, name: str) -> str:
-    return f"case when {condition} then '{ERASED}' else {name} end"
+    return f"case when {name} is not null and {condition} then '{ERASED}' else {name} end"
