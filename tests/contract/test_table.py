@@ -22,6 +22,7 @@ from deltalake.fs import DeltaStorageHandler
 
 from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
+from bemtevi.lake.erasure import ErasableTable
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import Layout
 from bemtevi.lake.table import VERSION_PROPERTY, Snapshot, Table
@@ -244,6 +245,32 @@ def test_a_version_that_the_log_has_lost_is_told(store: Store) -> None:
     table.append(rows(1))
     with pytest.raises(StorageError, match="no version 7"):
         list(table.commits(6, 7))
+
+
+def test_a_log_that_is_tidied_up_while_it_is_read_is_read_again(store: Store) -> None:
+    writing = ErasableTable.of(Lake(Layout(store.root), "UTC", store.options), THING)
+    writing.append(rows(1))
+    stop, looks, failed = threading.Event(), [0], list[str]()
+
+    def look() -> None:
+        while not stop.is_set():
+            try:
+                assert store.table().snapshot().version >= 0
+                looks[0] += 1
+            except StorageError as error:
+                failed.append(str(error))
+
+    readers = [threading.Thread(target=look) for _ in range(3)]
+    for reader in readers:
+        reader.start()
+    for number in range(40):
+        writing.append(rows(number))
+        writing.purge(writing.version(), [], datetime.now(UTC))
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert looks[0] > 40
+    assert failed == []
 
 
 def test_restore_brings_back_an_earlier_content_as_a_new_version(store: Store) -> None:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from typing import Self
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ class MaintainedTable(Table):
     """A table with the steps of maintenance. It never makes the table."""
 
     @classmethod
-    def of(cls, lake: Lake, definition: TableDefinition) -> MaintainedTable:
+    def of(cls, lake: Lake, definition: TableDefinition) -> Self:
         """The table of a definition."""
         uri = lake.layout.table(definition.layer, definition.name)
         return cls(uri, definition, lake.storage_options, {}, single_writer=lake.single_writer)

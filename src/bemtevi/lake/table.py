@@ -9,6 +9,7 @@ Leaves to others what is in a table, and to `layout` where it is.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ from bemtevi.lake.s3_files import files_of
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
+LISTINGS = 5
+"""So often a log is listed that changes while it is read."""
+GONE = re.compile(r"_delta_log/.+ not found|File not found: .*_delta_log/")
 COMPRESSION_LEVEL = 3
 LOG_PROPERTIES = {
     # the library would shorten the log in the middle of a run, and a version that readers still open would be
@@ -282,6 +286,17 @@ class Table:
         crashpoint.reach(f"{self.definition.name}.committed")
         return written
 
+    def _replayed(self, version: int | None) -> DeltaTable:
+        """The library's table. Between its listing of the log and its reading of it, maintenance may put a
+        newer checkpoint in the place of what was listed: then it lists again."""
+        for _ in range(LISTINGS - 1):
+            try:
+                return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
+            except DeltaError as error:
+                if not GONE.search(str(error)):
+                    raise
+        return DeltaTable(self.uri, version=version, storage_options=self.storage_options)
+
     def admit(self) -> None:
         """Before anything is written: refuse a store that loses commits. Raises StorageError."""
         if not self.is_local and not self._single_writer:
@@ -290,7 +305,7 @@ class Table:
     def _open(self, version: int | None = None) -> DeltaTable | None:
         with self.told():
             try:
-                table = DeltaTable(self.uri, version=version, storage_options=self.storage_options)
+                table = self._replayed(version)
             except TableNotFoundError:
                 return None
             made_by = int(table.metadata().configuration.get(VERSION_PROPERTY, LAKE_VERSION))

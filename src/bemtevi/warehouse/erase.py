@@ -258,10 +258,7 @@ class Erasure:
                 yield table
 
     def _table(self, definition: TableDefinition) -> ErasableTable:
-        uri = self._lake.layout.table(definition.layer, definition.name)
-        return ErasableTable(
-            uri, definition, self._lake.storage_options, {}, single_writer=self._lake.single_writer
-        )
+        return ErasableTable.of(self._lake, definition)
 
 
 def of(due: pa.Table) -> Gone:
