@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.data import TOPICS
 from benchmarks.listening import simulated_x
-from benchmarks.process import bemtevi, environment, measure, running
+from benchmarks.process import bemtevi, environment, measure, ready, running
 from benchmarks.sizes import Figures, Sizes
 
 RATE = 2_000
@@ -193,7 +193,7 @@ def _address(said: Path) -> str:
         if time.monotonic() > deadline:
             raise RuntimeError(f"the server did not start: {_plain(said)}")
         time.sleep(0.1)
-    return found[1]
+    return ready(found[1])
 
 
 def _plain(said: Path) -> str:

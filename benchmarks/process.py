@@ -13,6 +13,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,17 @@ def running(arguments: list[str], environment: dict[str, str], said: Path) -> It
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+
+def ready(url: str) -> str:
+    """The address of a server, once it answers questions."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        with contextlib.suppress(urllib.error.URLError):
+            urllib.request.urlopen(url + "/readyz", timeout=60).close()  # noqa: S310
+            return url
+        time.sleep(0.05)
+    raise RuntimeError("the server did not get ready")
 
 
 class _Tree:

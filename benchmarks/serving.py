@@ -24,7 +24,7 @@ import psutil
 from bemtevi.simulate import write_history
 from benchmarks.data import TOPICS, UNTIL, folder_bytes
 from benchmarks.history import fill
-from benchmarks.process import bemtevi, environment, measure, running
+from benchmarks.process import bemtevi, environment, measure, ready, running
 from benchmarks.sizes import Figures, Sizes
 
 HISTORY = 100_000_000
@@ -141,4 +141,4 @@ def served(lake: Path, folder: Path) -> Iterator[tuple[str, psutil.Process]]:
                 raise RuntimeError(f"the server did not start: {said.read_text(encoding='utf-8')}")
             time.sleep(0.05)
         (process,) = (one for one in psutil.Process().children() if "serve" in one.cmdline())
-        yield found[0], process
+        yield ready(found[0]), process

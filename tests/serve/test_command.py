@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.integration.command import Person, interrupt
+from tests.serve.test_live import ready
 
 USAGE, CREDENTIAL = 2, 3
 
@@ -32,7 +33,7 @@ def test_it_serves_until_ctrl_c(person: Person) -> None:
     line = process.stderr.readline()
     url = re.search(r"http://127\.0\.0\.1:\d+", line)
     assert url, line
-    with urllib.request.urlopen(url[0] + "/api/v1/status", timeout=20) as answer:  # noqa: S310  our own
+    with urllib.request.urlopen(ready(url[0]) + "/api/v1/status", timeout=20) as answer:  # noqa: S310
         assert json.load(answer)["data"]["empty"] is True
     result = interrupt(process)
     assert result.code == 0, result.err

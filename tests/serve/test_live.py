@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -37,8 +40,21 @@ def lake(tmp_path: Path) -> Lake:
 @pytest.fixture
 def url(lake: Lake, tmp_path: Path) -> Iterator[str]:
     settings = load_settings(lake=lake.layout.root, journal=tmp_path / "journal", threads=2)
-    with served(settings, lake, "127.0.0.1", 0) as address:
-        yield address
+    with served(settings, lake, "127.0.0.1", 0, lambda: None) as address:
+        yield ready(address)
+
+
+def ready(url: str) -> str:
+    """The address, once the tables are open."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url + "/readyz", timeout=20):  # noqa: S310  our own
+                return url
+        except urllib.error.HTTPError as error:
+            assert error.code == 503
+        time.sleep(0.05)
+    raise AssertionError("the tables were not opened")
 
 
 async def opened(
@@ -181,8 +197,8 @@ def test_a_client_that_does_not_read_is_left(
         sleeper.close()
         writer.close()
 
-    with served(settings, lake, "127.0.0.1", 0) as url:
-        asyncio.run(one_sleeps(url))
+    with served(settings, lake, "127.0.0.1", 0, lambda: None) as url:
+        asyncio.run(one_sleeps(ready(url)))
 
 
 def test_without_the_token_there_are_ids_and_counts_alone(lake: Lake) -> None:

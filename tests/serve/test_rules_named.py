@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bemtevi.lake.track import TrackedRule
-from bemtevi.serve.ask.coverage import rules_of
-from bemtevi.serve.coverage import named, rules_about
+from bemtevi.serve.coverage import named, rules_about, rules_of
 
 
 def rule(value: str) -> TrackedRule:

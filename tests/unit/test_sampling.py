@@ -13,7 +13,8 @@ from bemtevi.lake.gap import State
 from bemtevi.lake.sample import Share
 from bemtevi.lake.sampling import sampled
 from bemtevi.lake.track import TrackedRule
-from bemtevi.serve.coverage import plain, sentence
+from bemtevi.serve.coverage import Coverage, sentence
+from bemtevi.serve.questions import Period
 
 Told = list[tuple[float, float, int, int]]
 
@@ -69,8 +70,9 @@ def test_what_search_brought_is_not_sampled_and_the_sentence_says_the_rest() -> 
         (at(30), at(40)),
         (at(50), at(100)),
     ]
-    assert sentence(answer).endswith("only 10 % of the posts asked for during 70 s")
-    assert plain(answer)["sampled"][0] == {
+    heard = Coverage(Period(at(0), at(100)), {"x": answer})
+    assert sentence(heard).endswith("only 10 % of the posts asked for during 70 s")
+    assert heard.plain()["sampled"][0] == {
         "network": "x",
         "from": at(10),
         "to": at(20),

@@ -103,8 +103,8 @@ def hashtag(
         tag = questions.find_hashtag(catalog, name)
         period = _period(catalog, tag, settings, since, until)
         answer = questions.about_hashtag(catalog, tag, period, limit)
-        complete = coverage.hashtag_completeness(lake, tag, period.since, period.until, datetime.now(UTC))
-        if complete is not None and complete.sampled:
+        complete = coverage.coverage_of(lake, tag, period, datetime.now(UTC))
+        if complete.sampled:
             asked = counts.estimated(Selection(period, settings.zone, tag), complete.sampled)
             (estimate,) = catalog.query(asked.sql, asked.values)["posts"].to_pylist()
             answer.summary["estimated_posts"] = estimate
@@ -112,7 +112,7 @@ def hashtag(
         plain = {
             **answer.plain(),
             "timezone": settings.timezone,
-            "completeness": None if complete is None else coverage.plain(complete),
+            "completeness": complete.plain(),
         }
         sys.stdout.buffer.write(msgspec.json.encode(plain) + b"\n")
         return

@@ -14,7 +14,6 @@ from bemtevi.cli.app import app, lake_of, only_warnings, out, told
 from bemtevi.cli.collect import search_of, stop_on_signal
 from bemtevi.cli.times import moment
 from bemtevi.errors import UsageError
-from bemtevi.lake.coverage import Completeness, completeness
 from bemtevi.lake.gap import Gap, State
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.local_ledger import known_gaps
@@ -23,6 +22,8 @@ from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.listen.fill import Filler
 from bemtevi.listen.x_patience import StoppedError
 from bemtevi.serve import coverage, terminal
+from bemtevi.serve.coverage import Coverage
+from bemtevi.serve.questions import Period
 from bemtevi.settings import Settings
 from bemtevi.warehouse.hashtag import fold
 
@@ -53,9 +54,11 @@ def gaps(
     if not rules:
         raise UsageError('Nothing is followed yet: add a hashtag with `bemtevi track "#covid19"`.')
     start = min(rule.added_at for rule in rules) if since is None else moment(since, settings.zone, now)
-    answer = completeness(rules, known_gaps(lake, now, since=start), start, now, read_shares(lake))
+    answer = coverage.coverage(
+        rules, known_gaps(lake, now, since=start), Period(start, now), now, read_shares(lake)
+    )
     if as_json:
-        told_as = {**coverage.plain(answer), "since": start, "until": now}
+        told_as = {**answer.plain(), "since": start, "until": now}
         told_as["gaps"] = [_plain(gap, rules) for gap in answer.gaps]
         sys.stdout.buffer.write(msgspec.json.encode(told_as) + b"\n")
         return
@@ -63,7 +66,7 @@ def gaps(
 
 
 def _show(
-    answer: Completeness, rules: Sequence[TrackedRule], settings: Settings, start: datetime, now: datetime
+    answer: Coverage, rules: Sequence[TrackedRule], settings: Settings, start: datetime, now: datetime
 ) -> None:
     console = out()
     console.print(

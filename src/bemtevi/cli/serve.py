@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any
@@ -41,16 +41,20 @@ def serve(
     from bemtevi.cli.collect import stop_on_signal
 
     settings, lake = lake_of(context)
-    with stop_on_signal(seconds) as stop, served(settings, lake, host, port) as url:
+    with stop_on_signal(seconds) as stop, served(settings, lake, host, port, stop.set) as url:
         told().print(f"Serving at {url} (Ctrl-C ends it)", markup=False, style="green", soft_wrap=True)
         stop.wait()
 
 
 @contextmanager
-def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str]:
+def served(
+    settings: Settings, lake: Lake, host: str, port: int, failed: Callable[[], object]
+) -> Iterator[str]:
     """The server in a thread for the length of a block; its address.
 
-    Raises MissingCredentialError for a public address without a token, UsageError if the port cannot be had.
+    It answers at once, and questions once the tables are open. If they cannot be opened, `failed` is called,
+    and what is wrong is raised at the end of the block. Raises MissingCredentialError for a public address
+    without a token, UsageError if the port cannot be had.
     """
     try:
         import uvicorn
@@ -68,7 +72,7 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
         )
     key = settings.author_key.get_secret_value() if settings.author_key is not None else None
     listening = _socket(host, port)
-    with snapshots_of(settings, lake) as snapshots:
+    with snapshots_of(settings, lake, failed) as snapshots:
         made = create_app(snapshots, Access(token or None, key), local=local)
         config = uvicorn.Config(
             made,
@@ -85,14 +89,18 @@ def served(settings: Settings, lake: Lake, host: str, port: int) -> Iterator[str
         name = f"[{host}]" if ":" in host else host
         try:
             yield f"http://{name}:{listening.getsockname()[1]}"
+            snapshots.check()
         finally:
             server.should_exit = True
             work.finish(5.0)
             listening.close()
 
 
-def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
-    """The snapshots of a lake with what this machine's journals have before layer 1 does. Not yet entered."""
+def snapshots_of(settings: Settings, lake: Lake, failed: Callable[[], object] | None = None) -> Snapshots:
+    """The snapshots of a lake with what this machine's journals have before layer 1 does. Not yet entered.
+
+    `failed` as `Snapshots` takes it.
+    """
     from bemtevi.serve.snapshot import Snapshots
 
     return Snapshots(
@@ -101,6 +109,7 @@ def snapshots_of(settings: Settings, lake: Lake) -> Snapshots:
         sql_memory_limit=SQL_MEMORY,
         threads=settings.threads,
         tail=Tail(settings.journal, lake.layout.table(1, "")),
+        failed=failed,
     )
 
 
@@ -110,7 +119,7 @@ def served_if_possible(settings: Settings, lake: Lake, port: int, *, wanted: boo
     with ExitStack() as stack:
         if wanted:
             try:
-                url = stack.enter_context(served(settings, lake, "127.0.0.1", port))
+                url = stack.enter_context(served(settings, lake, "127.0.0.1", port, lambda: None))
                 log.info("serve.serving", url=url)
             except BemteviError as error:
                 log.warning("serve.not_serving", error=str(error))

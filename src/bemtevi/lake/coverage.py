@@ -27,12 +27,10 @@ Interval = tuple[datetime, datetime]
 class Completeness:
     """How complete a period is for some rules. Seconds add up: tracked = listened + filled + missing."""
 
-    tracked_seconds: float
-    listened_seconds: float
-    filled_seconds: float
-    missing_seconds: float
     followed: tuple[Interval, ...]
     """When at least one of the rules was followed, in the period."""
+    filled: tuple[Interval, ...]
+    """Of that, what was brought later."""
     missing: tuple[Interval, ...]
     """Of that, what is neither listened to nor filled."""
     gaps: tuple[Gap, ...]
@@ -43,6 +41,26 @@ class Completeness:
     """Posts that were brought for those gaps."""
     sampled: tuple[Sampled, ...] = ()
     """When only a share of the matches was asked for. Not where a gap was filled: search brings all."""
+
+    @property
+    def tracked_seconds(self) -> float:
+        """How long something was followed."""
+        return seconds(self.followed)
+
+    @property
+    def filled_seconds(self) -> float:
+        """How much of it was brought later."""
+        return seconds(self.filled)
+
+    @property
+    def missing_seconds(self) -> float:
+        """How much of it is missing."""
+        return seconds(self.missing)
+
+    @property
+    def listened_seconds(self) -> float:
+        """How much of it was listened to."""
+        return max(self.tracked_seconds - self.missing_seconds - self.filled_seconds, 0.0)
 
     @property
     def share(self) -> float | None:
@@ -78,14 +96,10 @@ def completeness(
     missing = common(followed, union(_span(gap, end) for gap in concerned if gap.state not in FILLED))
     filled = common(followed, union(_span(gap, end) for gap in concerned if gap.state in FILLED))
     filled = without(filled, missing)
-    tracked = seconds(followed)
     checked = [gap for gap in concerned if gap.expected_posts is not None]
     return Completeness(
-        tracked_seconds=tracked,
-        listened_seconds=max(tracked - seconds(missing) - seconds(filled), 0.0),
-        filled_seconds=seconds(filled),
-        missing_seconds=seconds(missing),
         followed=tuple(followed),
+        filled=tuple(filled),
         missing=tuple(missing),
         gaps=concerned,
         expected=sum(gap.expected_posts or 0 for gap in checked) if checked else None,

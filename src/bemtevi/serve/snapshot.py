@@ -39,6 +39,8 @@ MOST_REST_SECONDS = 1.0
 """Between two looks for what is new; a look that takes longer is followed by half as long a rest."""
 LONGEST_SECONDS = 1.0
 """So long new posts are laid over before anything else is looked at."""
+AGAIN_SECONDS = 5.0
+"""Until the first snapshot is tried again."""
 LEDGER_SECONDS = 2.0
 """Between two looks at the gaps that only this machine knows."""
 MOST_WAITING_BYTES = 192 * 1024 * 1024
@@ -46,6 +48,10 @@ MOST_WAITING_BYTES = 192 * 1024 * 1024
 ENGINE_MEMORY = "384MB"
 WATCHED = (RUN, TRACK, GAP, SAMPLE)
 """The tables whose new versions are taken up."""
+
+
+class NotReadyError(BemteviError):
+    """The first snapshot is not there yet."""
 
 
 @dataclass
@@ -97,8 +103,13 @@ class Snapshots:
         sql_memory_limit: str,
         threads: int | None = None,
         tail: Tail | None = None,
+        failed: Callable[[], object] | None = None,
     ) -> None:
-        """`tail` reads what is durable on this machine before layer 1 has it."""
+        """`tail` reads what is durable on this machine before layer 1 has it.
+
+        With `failed`, entering does not wait for the first snapshot: until it is there, `lease` raises
+        NotReadyError. If it cannot be made, `failed` is called, `check` raises why, and it is tried again.
+        """
         self.lake = lake
         self.brought: list[Callable[[Snapshot, Step], None]] = []
         """They are told of every step that was laid over, after it can be asked."""
@@ -114,9 +125,12 @@ class Snapshots:
         self._ledger_at = 0.0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._failed = failed
+        self._failure: Exception | None = None
 
     def __enter__(self) -> Snapshots:
-        self.refresh()
+        if self._failed is None:
+            self.refresh()
         self._thread = threading.Thread(target=self._watch, name="snapshots", daemon=True)
         self._thread.start()
         return self
@@ -142,7 +156,11 @@ class Snapshots:
         with self._lock:
             snapshot = self._current
             if snapshot is None:
-                raise BemteviError("The server is ending.")
+                raise NotReadyError(
+                    "The server is ending."
+                    if self._stop.is_set()
+                    else "The tables are being opened: ask again in a moment."
+                )
             snapshot.users += 1
         try:
             yield snapshot
@@ -152,6 +170,11 @@ class Snapshots:
                 last = snapshot.replaced and snapshot.users == 0
             if last:
                 snapshot.close()
+
+    def check(self) -> None:
+        """Raise why the first snapshot could not be made, if it could not."""
+        if self._failure is not None and self._current is None:
+            raise self._failure
 
     def refresh(self) -> bool:
         """Take up what is new; whether there was something. One thread at a time does."""
@@ -293,6 +316,7 @@ class Snapshots:
         ).__enter__()
 
     def _watch(self) -> None:
+        self._begin()
         took = 0.0
         while not self._stop.wait(min(max(REFRESH_SECONDS, took / 2), MOST_REST_SECONDS)):
             began = time.monotonic()
@@ -302,6 +326,19 @@ class Snapshots:
                 log.warning("serve.snapshot", error=str(error).splitlines()[0])
                 self._versions[RUN.name] = -1  # what was taken and not laid over is taken again
             took = time.monotonic() - began
+
+    def _begin(self) -> None:
+        """Make the first snapshot, however long that takes."""
+        while self._current is None and not self._stop.is_set():
+            try:
+                self.refresh()
+            except Exception as error:  # noqa: BLE001  `check` raises it where it can be shown
+                log.warning("serve.snapshot", error=str(error).splitlines()[0] if str(error) else repr(error))
+                self._versions = dict.fromkeys(self._versions, -1)
+                if self._failed is not None and self._failure is None:
+                    self._failure = error
+                    self._failed()
+                self._stop.wait(AGAIN_SECONDS)
 
 
 def _known(gaps: list[Gap]) -> list[tuple[object, ...]]:

@@ -29,12 +29,12 @@ from bemtevi.lake.track import TrackedRule
 from bemtevi.serve.api.guard import Access, problem
 from bemtevi.serve.api.kept import BusyError, KeptAnswers
 from bemtevi.serve.api.withheld import Withheld
-from bemtevi.serve.ask.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.ask.selection import Question, Selection
 from bemtevi.serve.catalog import Catalog
+from bemtevi.serve.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.export import FORMATS
 from bemtevi.serve.questions import Period
-from bemtevi.serve.snapshot import Snapshot, Snapshots
+from bemtevi.serve.snapshot import NotReadyError, Snapshot, Snapshots
 from bemtevi.warehouse.hashtag import fold, fold_plain
 
 SECONDS = 20.0
@@ -264,6 +264,13 @@ def _listed(data: Any) -> Sequence[dict[str, Any]]:
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
 
 
+def _later(title: str, error: BemteviError) -> Response:
+    """A problem that will be over in a second or so."""
+    response = problem(503, title, str(error))
+    response.headers["retry-after"] = "1"
+    return response
+
+
 def told(error: BemteviError) -> Response:
     """A mistake that a person can put right, as a problem."""
     from bemtevi.errors import UsageError
@@ -275,8 +282,8 @@ def told(error: BemteviError) -> Response:
         case UsageError():
             return problem(422, "The question cannot be answered", str(error))
         case BusyError():
-            response = problem(503, "Too many questions at once", str(error))
-            response.headers["retry-after"] = "1"
-            return response
+            return _later("Too many questions at once", error)
+        case NotReadyError():
+            return _later("Not ready yet", error)
         case _:
             return problem(503, "The lake cannot be read now", str(error))

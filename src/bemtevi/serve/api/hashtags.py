@@ -14,8 +14,8 @@ from bemtevi.serve.api.answering import Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Hashtag, Limit
 from bemtevi.serve.api.withheld import is_small
 from bemtevi.serve.ask import company, counts, lists
-from bemtevi.serve.ask.coverage import steps, week
 from bemtevi.serve.ask.selection import Selection
+from bemtevi.serve.ask.steps import steps, week
 from bemtevi.serve.questions import Period
 
 router = APIRouter(prefix="/api/v1", tags=["hashtags"])
@@ -28,7 +28,7 @@ def timeline_of(work: Work, selection: Selection, granularity: str | None) -> di
     step = granularity or selection.period.granularity
     heard = work.heard(selection.hashtag, selection.network, selection.period)
     rows = work.rows(counts.timeline(selection, step))
-    networks = sorted({*heard.followed, *(row["network"] for row in rows if row["network"])})
+    networks = sorted({*heard.networks, *(row["network"] for row in rows if row["network"])})
     known = work.known(selection.hashtag)
     return {"granularity": step, **steps(rows, heard, networks, work.now, known)}
 

@@ -15,9 +15,8 @@ from bemtevi.serve.api.hashtags import timeline_of
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Limit
 from bemtevi.serve.api.withheld import is_small
 from bemtevi.serve.ask import counts, rising
-from bemtevi.serve.ask.coverage import coverage, rules_of
 from bemtevi.serve.ask.selection import Selection
-from bemtevi.serve.coverage import named
+from bemtevi.serve.coverage import coverage, named, rules_of
 from bemtevi.serve.questions import Period
 from bemtevi.warehouse.hashtag import fold
 
@@ -61,7 +60,7 @@ def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict
         heard = coverage(rules, work.gaps, selection.period, work.now, work.shares)
         row["listened"] = heard.share(None, selection.period.since, work.now)
         row["tracked_share"] = heard.plain()["tracked_share"]
-        row["missing"] = [list(part) for parts in heard.missing.values() for part in parts]
+        row["missing"] = [list(part) for part in heard.missing]
         row["sampled"] = heard.plain()["sampled"]
         row["rules"] = [rule.value for rule in rules]
     found.sort(key=lambda row: (-row["posts"], row["hashtag"]))

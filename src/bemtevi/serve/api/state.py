@@ -11,9 +11,9 @@ from starlette.responses import Response
 from bemtevi import __version__
 from bemtevi.serve.api.answering import Work
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Limit
-from bemtevi.serve.ask.coverage import lanes, plain_gap
 from bemtevi.serve.ask.selection import Question
-from bemtevi.serve.coverage import named
+from bemtevi.serve.ask.steps import lanes
+from bemtevi.serve.coverage import named, plain_gap
 from bemtevi.serve.questions import Period
 from bemtevi.warehouse.model import load_models
 

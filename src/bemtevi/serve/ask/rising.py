@@ -3,8 +3,9 @@
 Owns the score. For each hashtag: a season w (pooled by hour of the week), a level with a half-life of 72
 hours that leaves out the last 12 (a guard: a rise must not raise its own expectation), the exposure e (the
 share of the hour that was listened to), so that m = (a/b) * w * e posts are expected. Surprise is the tail
-of a negative binomial with over-dispersion PHI. "Rising" means: inside what is followed. Sources: Fearnhead
-and Heard (2010) for the conjugate form; Benjamini and Hochberg (1995).
+of a negative binomial with over-dispersion PHI. A hashtag that was never seen before the guard has no level:
+it is held against the median first hour of hashtags that were new before it. "Rising" means: inside what is
+followed. Sources: Fearnhead and Heard (2010) for the conjugate form; Benjamini and Hochberg (1995).
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bemtevi.serve.ask.coverage import Coverage, hour_of_week
 from bemtevi.serve.ask.selection import Question, Selection
+from bemtevi.serve.ask.steps import hour_of_week
+from bemtevi.serve.coverage import Coverage
 from bemtevi.serve.questions import Period
 
 HISTORY = timedelta(days=28)
@@ -26,15 +28,18 @@ PHI = 4.0
 LEAST_EXPOSURE = 0.25
 LEAST_POSTS = 3
 LEAST_AUTHORS = 3
+FIRST_HOUR = 1.0
+"""Posts of a new hashtag in its first hour, where nothing is known of others."""
 FALSE_SHARE = 0.1
 HOUR = timedelta(hours=1)
 Z90 = 1.6448536269514722
 
 
 def counts(selection: Selection, hour: datetime) -> Question:
-    """`hashtag, posts, authors, level, first_at`: of the hour, and the weighted past before the guard.
+    """`hashtag, posts, authors, level, first_hour`: of the hour, and the weighted past before the guard.
 
-    `level` is the sum of posts, each by 2^(-age / half-life).
+    `level` is the sum of posts, each by 2^(-age / half-life). `first_hour`, the same in each row, is the
+    median of the posts that hashtags had in the hour in which they were new.
     """
     return selection.question(
         """
@@ -44,13 +49,17 @@ def counts(selection: Selection, hour: datetime) -> Question:
             max(authors) filter (created_hour = $hour) as authors,
             sum(posts * pow(2, -date_diff('hour', created_hour, cast($hour as timestamptz)) / $half_life))
               filter (created_hour < cast($hour as timestamptz) - to_hours($guard)) as level,
-            min(first_at) as first_at
+            min(created_hour) as born, arg_min(posts, created_hour) as born_with
           from agg_hashtag_hour
           where created_date between $first_date and $last_date
             and created_hour >= $since and created_hour <= $hour
           group by hashtag
         )
-        select hashtag, posts, authors, coalesce(level, 0) as level, first_at
+        select hashtag, posts, authors, coalesce(level, 0) as level,
+          (
+            select median(born_with) from past
+            where born > cast($since as timestamptz) + to_hours($guard) and born < cast($hour as timestamptz)
+          ) as first_hour
         from past
         where posts > 0
         """,
@@ -117,8 +126,10 @@ def score(
 ) -> list[dict[str, Any]]:
     """The hashtags that rise in `hour`, most surprising first: those that pass the rules and the false share.
 
-    `hashtag, posts, authors, expected, lift, lift_low, lift_high, surprise, new, exposure`. `lift_*` is its
-    interval of 90 %. `new`: no post before the guard; then there is no lift.
+    `hashtag, posts, authors, expected, lift, lift_low, lift_high, surprise, new, exposure`. `lift` is how
+    many times its level, drawn to 1 as far as chance may have made it, and `lift_*` the interval of 90 %
+    around it: Gamma(posts + size) / (expected + size). `new`: no post before the guard; then there is no
+    lift.
     """
     exposure = heard.get(hour, 0.0)
     if exposure < LEAST_EXPOSURE:
@@ -132,11 +143,14 @@ def score(
     tested = []
     for row in rows:
         shape = 0.5 + row["level"]
-        expected = shape / strength * weights.get(hour_of_week(hour, zone), 1.0) * exposure
+        new = row["level"] == 0
+        if new:
+            expected = (row["first_hour"] or FIRST_HOUR) * exposure
+        else:
+            expected = shape / strength * weights.get(hour_of_week(hour, zone), 1.0) * exposure
         size = 1.0 / (1.0 / shape + 1.0 / PHI)
         number = row["posts"]
         tail = log_tail(number, size, expected)
-        new = row["level"] == 0
         low, high = (_gamma_quantile(number + size, z) / (expected + size) for z in (-Z90, Z90))
         tested.append(
             {
@@ -144,7 +158,7 @@ def score(
                 "posts": number,
                 "authors": row["authors"],
                 "expected": expected,
-                "lift": None if new else number / expected,
+                "lift": None if new else (number + size) / (expected + size),
                 "lift_low": None if new else low,
                 "lift_high": None if new else high,
                 "surprise": -tail / math.log(10),

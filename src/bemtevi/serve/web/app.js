@@ -50,7 +50,7 @@ function App() {
   return html`<div class=${wall ? 'wall' : ''}><a class="skip" href="#main">${t('skip')}</a><header><div class="bar"><${Link} class="brand" href="/"><img src="/web/icon.svg" alt="" />bemtevi<//>
     <nav aria-label=${t('views')}>${NAV.map(([href, name]) => html`<${Link} href=${href} aria-current=${location.pathname === href ? 'page' : null}>${t(name)}<//>`)}</nav>
     <div class="right"><${Find} /><${Clock} status=${status} /><button onClick=${turn} title=${t('theme')} aria-label=${t('theme')}>${dark ? '☀' : '☾'}</button><button lang=${other[0]} title=${other[2]} onClick=${() => { localStorage.setItem('hl', other[0]); location.href = address({ hl: null }); }}>${other[1]}</button></div></div></header>
-    <main id="main" key=${location.pathname + dark}>${status.data || status.error ? View ? html`<${View} status=${status} tag=${tag} full=${status.data?.full} />` : html`<h1>${t('no_page')}</h1><p><${Link} href="/">${t('overview')}<//></p>` : html`<h1 class="hidden">bemtevi</h1>`}</main></div>`;
+    <main id="main" key=${location.pathname + dark}>${status.data || status.error ? View ? html`<${View} status=${status} tag=${tag} full=${status.data?.full} />` : html`<h1>${t('no_page')}</h1><p><${Link} href="/">${t('overview')}<//></p>` : html`<h1 class="hidden">bemtevi</h1><p class="empty later" role="status">${t('opening')}</p>`}</main></div>`;
 }
 await loadWords();
 render(html`<${App} />`, /** @type any */(document.getElementById('app')));

@@ -80,10 +80,15 @@ export const filters = (extra = {}) => {
   return out.toString();
 };
 
-/** Ask the server; problems come as errors with their words. */
-export async function get(path, options = {}) {
+/** Ask the server; problems come as errors with their words. One that says when to ask again is asked again. */
+export async function get(path, options = {}, patience = 60) {
   let answer;
   try { answer = await fetch(path, { headers: { accept: 'application/json' }, ...options }); } catch { throw new Error(t('no_server')); }
+  const later = answer.status === 503 && Number(answer.headers.get('retry-after'));
+  if (later && patience > 0) {
+    await new Promise((resolve) => setTimeout(resolve, later * 1000));
+    return get(path, options, patience - 1);
+  }
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({ title: answer.statusText }));
     throw new Error([problem.title, problem.detail].filter(Boolean).join('. '));
@@ -94,10 +99,14 @@ export function useAnswer(path, every = 0, pulse = 0) {
   const [answer, set] = useState(/** @type any */({ busy: true }));
   const [turn, again] = useState(0);
   useEffect(() => {
-    let gone = false;
+    let gone = false, asking = false;
     set((old) => ({ ...old, busy: true }));
-    if (path) get(path).then((got) => !gone && set({ ...got, busy: false }), (error) => !gone && set((old) => ({ ...old, busy: false, error: error.message })));
-    const timer = every ? setInterval(() => !document.hidden && get(path).then((got) => !gone && set({ ...got, busy: false }), (error) => !gone && set((old) => ({ ...old, error: error.message }))), every) : 0;
+    const ask = () => {
+      asking = true;
+      get(path).then((got) => !gone && set({ ...got, busy: false }), (error) => !gone && set((old) => ({ ...old, busy: false, error: error.message }))).finally(() => { asking = false; });
+    };
+    if (path) ask();
+    const timer = every ? setInterval(() => !document.hidden && !asking && ask(), every) : 0;
     return () => { gone = true; clearInterval(timer); };
   }, [path, turn]);
   useEffect(() => {

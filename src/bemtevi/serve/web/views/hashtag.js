@@ -24,7 +24,9 @@ export function Hashtag({ tag, full, status }) {
   const least = (meta?.completeness?.missing_seconds ?? 0) > 0 ? '≥ ' : '';
   const change = (now, before) => !told?.before?.comparable ? t('not_comparable') : before === 0 ? t('new') : `${now >= before ? '▲' : '▼'} ${percent(Math.abs(now - before) / before)} ${t('vs_before')}`;
   const audience = told?.audience?.[0];
-  const list = (name, title, sub, label, href = null) => html`<${Card} title=${title} sub=${sub} span=4 answer=${lists[name]} path=${path(name)} table=${lists[name].data && html`<${Table} caption=${title} heads=${[title, '>' + t('posts')]} rows=${lists[name].data.map((row) => [label(row), number(row.posts)])} />`}>
+  const heard = meta?.completeness, deaf = heard?.tracked_seconds > 0 && heard.listened_seconds + heard.filled_seconds < 1;
+  const nothing = told?.posts !== 0 ? '' : deaf ? html`${t('deaf_period')} <${Link} href=${'/gaps?' + filters()}>${t('see_gaps')}<//>` : query.get('type') || query.get('lang') || query.get('net') ? html`${t('filtered_out')} <${Link} href=${address({ type: null, lang: null, net: null })}>${t('without_filters')}<//>` : t('nothing_in_period');
+  const list = (name, title, sub, label, href = null, empty = '') => html`<${Card} empty=${nothing || empty} title=${title} sub=${sub} span=4 answer=${lists[name]} path=${path(name)} table=${lists[name].data && html`<${Table} caption=${title} heads=${[title, '>' + t('posts')]} rows=${lists[name].data.map((row) => [label(row), number(row.posts)])} />`}>
     <${Bars} rows=${lists[name].data ?? []} label=${label} value=${(row) => row.posts} href=${href} /><//>`;
   const steps = html`<div class="segment" role="group" aria-label=${t('step')}>${['minute', 'hour', 'day', 'week'].map((one) => html`<button aria-pressed=${(step ?? line.data?.granularity) === one} onClick=${() => go(address({ g: one }))}>${t(one)}</button>`)}</div>`;
   return html`<div class="top"><h1 tabindex="-1">#${tag}</h1><${Link} class="chip" href=${`/compare?${new URLSearchParams({ tags: tag })}`}>+ ${t('compare')}<//>
@@ -40,22 +42,22 @@ export function Hashtag({ tag, full, status }) {
     </div>
     <div class="grid">
     <${Card} title=${t('posts_per', { step: t(line.data?.granularity ?? 'hour') })} sub=${t('drag', { zone: zoneName() })} tools=${steps} answer=${line} path=${path('timeline', { g: step })} table=${line.data && timelineTable(line.data)}>
-      ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
+      ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />` : html`<p class="empty">${nothing || t('nothing_in_period')}</p>`)}<//>
     ${list('authors', t('top_authors'), t('by_posts'), (row) => row.username ? '@' + row.username : row.author_id)}
-    ${list('domains', t('top_domains'), t('links_in_posts'), (row) => row.domain)}
+    ${list('domains', t('top_domains'), t('links_in_posts'), (row) => row.domain, null, t('no_links'))}
     ${list('languages', t('languages'), t('x_detects'), (row) => languageName(row.language), (row) => address({ lang: row.language ?? 'und' }))}
     <${Card} title=${t('hours_of_week')} sub=${t('week_sub')} span=6 answer=${heat} path=${path('heatmap')} table=${heat.data && html`<${Table} caption=${t('hours_of_week')} heads=${[t('day'), ...[...Array(24).keys()].map((hour) => '>' + hour)]} rows=${weekdays().map((name, day) => [name, ...heat.data.slice(day * 24, day * 24 + 24).map((cell) => cell.mean == null ? '×' : number(cell.mean))])} />`}>
       ${heat.data && html`<${Heat} cells=${heat.data} />`}<//>
     <${Card} title=${t('together')} sub=${t('together_sub', { tag, n: number(pairs.meta?.posts ?? 0), method: pairs.data?.method ?? '' })} span=6 answer=${pairs} path=${path('cooccurrence')} table=${pairs.data && html`<${Table} caption=${t('together')} heads=${['hashtag', 'hashtag', '>' + t('posts'), '>NPMI', '>G²']} rows=${pairs.data.rows.map((row) => ['#' + row.one, '#' + row.other, number(row.together), number(row.npmi), number(row.g2)])} />`}>
-      ${pairs.data && (pairs.data.nodes.length ? html`<${Network} nodes=${pairs.data.nodes} edges=${pairs.data.edges} /><a href=${path('cooccurrence') + '&format=gexf'} download>GEXF</a>` : html`<p class="empty">${t('nothing_in_period')}</p>`)}<//>
+      ${pairs.data && (pairs.data.nodes.length ? html`<${Network} nodes=${pairs.data.nodes} edges=${pairs.data.edges} /><a href=${path('cooccurrence') + '&format=gexf'} download>GEXF</a>` : html`<p class="empty">${nothing || t('no_company')}</p>`)}<//>
     ${list('types', t('types'), '', (row) => t(row.type), (row) => address({ type: row.type }))}
     ${list('apps', t('apps'), t('apps_sub'), (row) => row.client ?? t('unknown'))}
-    <${Card} title=${t('newcomers')} sub=${t('newcomers_sub')} span=4 answer=${fresh} path=${path('newcomers')}>
+    <${Card} title=${t('newcomers')} sub=${t('newcomers_sub')} span=4 empty=${nothing} answer=${fresh} path=${path('newcomers')}>
       <${Table} caption=${t('newcomers')} heads=${[t('time'), '>' + t('new_authors'), '>' + t('returning')]} rows=${(fresh.data ?? []).slice(-8).map((row) => [when(row.at), number(row.new_authors), number(row.returning_authors)])} /><//>
-    <${Card} title=${t('top_posts')} span=6 answer=${best} path=${path('top-posts')}><${Posts} full=${full} rows=${(best.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
-    <${Card} title=${t('newest')} span=6 answer=${posts} path=${`/api/v1/posts?${filters({ tag })}`}>
+    <${Card} title=${t('top_posts')} span=6 empty=${nothing} answer=${best} path=${path('top-posts')}><${Posts} full=${full} rows=${(best.data ?? []).map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
+    <${Card} title=${t('newest')} span=6 empty=${nothing} answer=${posts} path=${`/api/v1/posts?${filters({ tag })}`}>
       <div class="pill"><p class="hidden" role="status">${aloud > 0 && t('n_new', { n: aloud, number: number(aloud) })}</p>${live.count > 0 && html`<button onClick=${() => { show([...live.waiting, ...shown].slice(0, 60)); live.clear(); }}>↑ ${t('n_new', { n: live.count, number: number(live.count) })}</button>`}</div>
       <${Posts} full=${full} rows=${newest.map((row) => ({ ...row, when: when(row.created_at) }))} /><//>
-    <${Card} title=${t('identical')} sub=${t('identical_sub')} answer=${same} path=${path('duplicates')}><${Table} caption=${t('identical')} heads=${[t('text'), '>' + t('posts'), '>' + t('authors')]} rows=${(same.data ?? []).map((row) => [row.text ?? t('needs_token'), number(row.posts), number(row.authors)])} /><//>
+    <${Card} title=${t('identical')} sub=${t('identical_sub')} empty=${nothing || t('none_identical')} answer=${same} path=${path('duplicates')}><${Table} caption=${t('identical')} heads=${[t('text'), '>' + t('posts'), '>' + t('authors')]} rows=${(same.data ?? []).map((row) => [row.text ?? t('needs_token'), number(row.posts), number(row.authors)])} /><//>
     </div>`;
 }
