@@ -341,10 +341,9 @@ def data_dictionary() -> Iterator[str]:
     yield from diagram([model.definition for model in load_models()])
     for name in sorted(models):
         definition = models[name].definition
-        derived = pa.schema([pa.field(one.name, one.type) for one in definition.derived])
-        yield from _table(definition, models[name].types | (_types(derived) if derived.names else {}))
+        yield from _table(definition, models[name].types | _types_of_derived(definition))
     for definition in RECORDS:
-        yield from _table(definition, _types(definition.schema))
+        yield from _table(definition, _types(definition.schema) | _types_of_derived(definition))
     yield from ["## Views", ""]
     yield VIEWS
     yield ""
@@ -384,6 +383,11 @@ def diagram(definitions: Sequence[TableDefinition]) -> Iterator[str]:
     for (referred, name), names in sorted(lines.items()):
         yield f'    {referred} ||--o{{ {name} : "{", ".join(names)}"'
     yield from ["```", ""]
+
+
+def _types_of_derived(definition: TableDefinition) -> dict[str, str]:
+    derived = pa.schema([pa.field(one.name, one.type) for one in definition.derived])
+    return _types(derived) if derived.names else {}
 
 
 def _table(definition: TableDefinition, types: dict[str, str]) -> Iterator[str]:

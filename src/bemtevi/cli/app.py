@@ -52,6 +52,7 @@ COMMANDS = {
     "gaps": "gaps",
     "budget": "budget",
     "checks": "checks_of_tables",
+    "lineage": "lineage",
     "maintain": "maintain",
     "forget": "forget",
     "compliance": "compliance",

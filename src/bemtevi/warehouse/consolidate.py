@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -21,12 +21,23 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.concerned import NO_HOUR, Concerned, Hours, some_at_once
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
-from bemtevi.warehouse.hours import HOUR, dates_of, hours_of, messages_of, on_dates, since, within
+from bemtevi.warehouse.hours import (
+    HOUR,
+    dates_of,
+    hours_of,
+    instant,
+    local_dates,
+    messages_of,
+    on_dates,
+    since,
+    within,
+)
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
     DAY_PREFIX,
     FORMER_PREFIX,
+    OBSERVED_HOUR,
     WHOLE_PREFIX,
     Model,
     Scope,
@@ -70,6 +81,11 @@ class Made:
     hours: int = 0
     tombstone_version: int | None = None
     """The version of tombstone that everything obeys."""
+    watermark: datetime | None = None
+    """The newest hour of writing seen so far."""
+    late: int = 0
+    dates: dict[str, set[date]] = field(default_factory=dict)
+    """The local dates of the hours replaced, by the column of the observation that they are of."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +164,7 @@ class Consolidation:
             last = self._step_again("deletion", hours[CREATED_HOUR], last)
             yield last
         # told last: a process that is killed before begins again
-        made = Made(dict(last.table_versions), tombstone_version=version)
+        made = Made(dict(last.table_versions), tombstone_version=version, watermark=last.watermark)
         last = self._row("deletion", last.number + 1, self._clock(), last.raw_version, made)
         commit_run(self._lake, last)
         yield last
@@ -190,6 +206,7 @@ class Consolidation:
         started_at = self._clock()
         number = 1 if last is None else last.number + 1
         made = Made({} if last is None else dict(last.table_versions))
+        made.watermark = None if last is None else last.watermark
         inspection = Inspection(self._lake, self._engine, number, started_at, live=hours is None)
         self._advance(made, files, raw_version, hours, inspection, again=again)
         if last is not None:
@@ -220,6 +237,10 @@ class Consolidation:
             hours=made.hours,
             tombstone_version=made.tombstone_version,
             versions=pinned(made.versions),
+            watermark=made.watermark,
+            late=made.late,
+            created_dates=sorted(made.dates.get(CREATED_HOUR, ())),
+            observed_dates=sorted(made.dates.get(OBSERVED_HOUR, ())),
         )
 
     def _advance(
@@ -242,6 +263,7 @@ class Consolidation:
             self._quarantine(staged.unreadable, raw_version)
             inspection.look_at_messages(files, raw_version)
             made.quarantined += staged.unreadable.num_rows
+            self._note_late(made, touched[CREATED_HOUR])
         made.messages += staged.messages
         made.observations += staged.observations
         if staged.observations or not new:
@@ -249,6 +271,16 @@ class Consolidation:
         else:
             inspection.conclude()
         engine.drop(OBSERVATION)
+
+    def _note_late(self, made: Made, hours: Sequence[datetime]) -> None:
+        """Count what was written before the watermark, and move it on."""
+        before = made.watermark
+        if before is not None and hours and min(hours) < before:
+            ((late,),) = self._engine.ask(
+                f"select count(*) from observation where created_hour < {instant(before)}"
+            )
+            made.late += int(late)
+        made.watermark = max([*hours, *([before] if before else [])], default=None)
 
     def _bring(self, made: Made, touched: Hours, inspection: Inspection, *, again: bool) -> None:
         """Make the tables of some hours, check them and commit them."""
@@ -261,7 +293,10 @@ class Consolidation:
         if FACT in plans:
             made.posts_before += plans[FACT].before
             made.posts_after += plans[FACT].after
-        made.hours += len([hour for hour in touched[CREATED_HOUR] if hour != NO_HOUR])
+        for column, hours in touched.items():
+            replaced = [hour for hour in hours if hour != NO_HOUR]
+            made.dates.setdefault(column, set()).update(local_dates(replaced, self._zone))
+            made.hours += len(replaced) if column == CREATED_HOUR else 0
 
     def _make(
         self,

@@ -197,6 +197,9 @@ class Erasure:
             versions=pinned(versions),
             raw_from=None,
             facts_from=None,
+            late=0,
+            created_dates=None,
+            observed_dates=None,
         )
         refuse_others(self._lake, last.table_versions, run, self._models)
         commit_run(self._lake, run)

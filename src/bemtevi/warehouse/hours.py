@@ -7,8 +7,8 @@ of times in an engine's SQL.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bemtevi.warehouse.model import Model, Scope
@@ -26,12 +26,12 @@ def messages_of(start: datetime, end: datetime) -> str:
 
     A page has no time of its own: its posts are told apart after staging.
     """
-    return f"event_at is null or (event_at >= {_instant(start)} and event_at < {_instant(end)})"
+    return f"event_at is null or (event_at >= {instant(start)} and event_at < {instant(end)})"
 
 
 def within(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
     """The rows of some hours; their dates too, for those are the partitions."""
-    times = ", ".join(map(_instant, hours))
+    times = ", ".join(map(instant, hours))
     return f"{on_dates(model, hours, zone)} and {model.hour} in ({times})" if hours else "false"
 
 
@@ -41,7 +41,7 @@ def since(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
         return "false"
     first = min(hours)
     day = min(dates_of(model, [first], zone))
-    return f"{model.day} >= '{day}' and {model.hour} >= {_instant(first)}"
+    return f"{model.day} >= '{day}' and {model.hour} >= {instant(first)}"
 
 
 def on_dates(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
@@ -55,10 +55,20 @@ def dates_of(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> list[st
     if model.scope is Scope.SINCE:
         months = {hour.astimezone(UTC).date().replace(day=1) for hour in hours}
         return [month.isoformat() for month in sorted(months)]
+    return [date.isoformat() for date in sorted(local_dates(hours, zone))]
+
+
+def local_dates(hours: Iterable[datetime], zone: ZoneInfo) -> set[date]:
+    """The dates that hours lie in: two for an hour over midnight."""
     last = HOUR - timedelta(microseconds=1)
-    dates = {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
-    return [date.isoformat() for date in sorted(dates)]
+    return {moment.astimezone(zone).date() for hour in hours for moment in (hour, hour + last)}
 
 
-def _instant(at: datetime) -> str:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The UTC hour in which a local day begins."""
+    return datetime.combine(day, time(), zone).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def instant(at: datetime) -> str:
+    """An instant, whole seconds, in SQL."""
     return f"'{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}'"

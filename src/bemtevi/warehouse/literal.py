@@ -29,6 +29,10 @@ def hours(values: Collection[datetime]) -> str:
     return ", ".join(f"timestamptz '{one.astimezone(UTC):%Y-%m-%d %H:%M:%S}+00'" for one in sorted(values))
 
 
-def parquet(files: Iterable[str]) -> str:
-    """The reading of some files of one table, with its partition columns from the folder names."""
-    return f"read_parquet([{texts(files)}], hive_partitioning = true, union_by_name = true)"
+def parquet(files: Iterable[str], *, named: bool = False) -> str:
+    """The reading of some files of one table, with its partition columns from the folder names.
+
+    `named`: and with the column `filename`.
+    """
+    more = ", filename = true" if named else ""
+    return f"read_parquet([{texts(files)}], hive_partitioning = true, union_by_name = true{more})"

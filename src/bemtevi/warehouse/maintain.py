@@ -258,6 +258,7 @@ class Maintenance:
             tombstone_version=last.tombstone_version,
             versions=pinned(versions),
             raw_from=raw_from,
+            watermark=last.watermark,
         )
 
     def _versions(self, last: Run) -> dict[str, int]:

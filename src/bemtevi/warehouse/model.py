@@ -29,6 +29,7 @@ SINCE_PREFIX = "since_"
 FORMER_PREFIX = "former_"
 """An input `former_<table>` is that table as it was before the run, in the hours that the run touches."""
 CREATED_HOUR = "created_hour"
+OBSERVED_HOUR = "observed_hour"
 
 
 class Scope(StrEnum):

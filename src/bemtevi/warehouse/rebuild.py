@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -22,7 +21,7 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
 from bemtevi.warehouse.concerned import Hours
 from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, Plan
-from bemtevi.warehouse.hours import hours_of, messages_of, within
+from bemtevi.warehouse.hours import hours_of, messages_of, midnight, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
@@ -77,7 +76,7 @@ class Rebuild(Consolidation):
             names = {model.name for model in wanted}
             # a table made anew has counted nothing of those that it reads and that are not
             self._nothing_counted = period is None
-            made = Made(dict(self._from))
+            made = Made(dict(self._from), watermark=last.watermark)
             # a table that reads messages is made of layer 1; others of the tables that they read
             from_messages = any(OBSERVATION in model.inputs for model in wanted)
             if from_messages:
@@ -182,8 +181,8 @@ class Rebuild(Consolidation):
                 return
             zone = self._zone
             period = (
-                _midnight(min(days), zone),
-                _midnight(max(days) + timedelta(days=1), zone) + timedelta(hours=1),
+                midnight(min(days), zone),
+                midnight(max(days) + timedelta(days=1), zone) + timedelta(hours=1),
             )
         else:
             days = None
@@ -253,8 +252,3 @@ def _days(start: datetime, end: datetime) -> Iterator[datetime]:
     while start < end:
         yield start
         start += timedelta(days=1)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    """The UTC hour in which a local day begins."""
-    return datetime.combine(day, time(), zone).astimezone(UTC).replace(minute=0, second=0, microsecond=0)

@@ -15,13 +15,14 @@ import pyarrow as pa
 
 from bemtevi.errors import ConflictError, UsageError
 from bemtevi.lake.commit import this_process
-from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
+from bemtevi.lake.definition import TIMESTAMP, Column, Derived, TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.warehouse.model import Model
 
 MAINTENANCE = "maintenance"
 """The kind of a run that changes files but no row of what is kept."""
 
+DATES = pa.list_(pa.date32())
 VERSIONS = pa.list_(pa.struct([("table", pa.string()), ("version", pa.int64())]))
 
 RUN = TableDefinition(
@@ -65,6 +66,27 @@ RUN = TableDefinition(
             pa.date32(),
             "Set by the maintenance that removed posts by age: the first local date created that is kept.",
         ),
+        Column("watermark", TIMESTAMP, "The newest hour of writing that it or a run before it has seen."),
+        Column(
+            "late",
+            pa.int64(),
+            "Of the observations, posts written before the hour of the watermark that it began with.",
+        ),
+        Column(
+            "created_dates",
+            DATES,
+            "Local dates of writing whose hours it replaced; null in runs that did not keep them.",
+        ),
+        Column("observed_dates", DATES, "The same of the hours in which authors were seen."),
+    ),
+    derived=(
+        Derived(
+            "repeated",
+            pa.int64(),
+            "case when kind = 'incremental' "
+            "then greatest(observations - (posts_after - posts_before), 0) end",
+            "Of the observations, those that brought no new post; null in a run that reads nothing new.",
+        ),
     ),
 )
 
@@ -92,6 +114,10 @@ class Run:
     tombstone_version: int | None = None
     raw_from: date | None = None
     facts_from: date | None = None
+    watermark: datetime | None = None
+    late: int = 0
+    created_dates: list[date] | None = None
+    observed_dates: list[date] | None = None
 
     @property
     def table_versions(self) -> dict[str, int]:

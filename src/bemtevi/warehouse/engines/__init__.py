@@ -15,6 +15,11 @@ from bemtevi.warehouse.hashtag import extract
 
 def open_engine(settings: Settings, lake: Lake) -> Engine:
     """The engine of the settings, to be used as a context manager."""
+    return open_embedded(settings, lake)
+
+
+def open_embedded(settings: Settings, lake: Lake) -> DuckDBEngine:
+    """The engine in this process, for who only looks."""
     return DuckDBEngine(
         timezone=settings.timezone,
         memory_limit=settings.memory_limit,
