@@ -207,6 +207,25 @@ def test_rows_that_were_sent_by_a_killed_process_are_not_sent_again(
     assert lake.table(GAP).read().num_rows == 1
 
 
+def test_what_was_sent_while_nothing_could_be_kept_takes_no_number_of_later_rows(
+    begin: Begin, lake: Lake, layout: JournalLayout, clock: Clock
+) -> None:
+    """A full disk keeps an old state; the lake took rows meanwhile. The next row is no repetition of them."""
+    ledger = begin()
+    ledger.deaf(Cause.DISCONNECTED, NOW)
+    before = layout.ledger.read_bytes()
+    ledger.push()
+    ledger.deaf(Cause.REFUSED, clock.pass_by(MINUTE))
+    ledger.push()
+    layout.ledger.write_bytes(before)  # nothing of this was kept
+    again = begin()
+    again.hearing(clock.pass_by(MINUTE))
+    (gap,) = pushed(again, lake)
+    assert (gap.state, gap.ended_at) == (State.ENDED, clock.now)
+    rows = lake.table(GAP).read().to_pylist()
+    assert len({(row["gap_id"], row["updated_at"]) for row in rows}) == len(rows) == 3
+
+
 def test_connects_are_remembered_over_restarts(begin: Begin) -> None:
     ledger = begin()
     for number in range(60):

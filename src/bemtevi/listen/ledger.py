@@ -19,7 +19,7 @@ import structlog
 from bemtevi import crashpoint
 from bemtevi.errors import BemteviError, CorruptionError
 from bemtevi.lake import local_ledger
-from bemtevi.lake.gap import GAP, Cause, Gap, State, ended, new_gap, read_gaps, write_gaps
+from bemtevi.lake.gap import GAP, Cause, Gap, State, ended, from_rows, new_gap, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.local_ledger import Alive, Local
@@ -211,25 +211,34 @@ class Ledger:
 
     def push(self) -> None:
         """Send what waits to layer 1 now. Raises StorageError or ConflictError."""
+        application, local = f"gaps:{self.listener}", self._local
         with self._sending:
-            while True:
-                with self._lock:
-                    local = self._local
-                    if not local.sending:
-                        if not local.waiting:
-                            return
-                        local.sending, local.waiting = local.waiting, []
-                        self._keep()
-                    rows, number = list(local.sending), local.number
+            while local.sending or local.waiting:
+                last = self._lake.table(GAP).transaction(application)
+                done = -1 if last is None else last
+                if not local.sending:
+                    self._choose(done)
                 crashpoint.reach("ledger.sending")
-                application = f"gaps:{self.listener}"
-                done = self._lake.table(GAP).transaction(application)
-                if done is None or done < number:
-                    write_gaps(self._lake, rows, (application, number))
+                if done < local.number:
+                    write_gaps(self._lake, local.sending, (application, local.number))
                 crashpoint.reach("ledger.sent")
                 with self._lock:
-                    local.sending, local.number = [], number + 1
+                    local.sending, local.number = [], local.number + 1
                     self._keep()
+
+    def _choose(self, done: int) -> None:
+        """All that waits is sent next, under a number that no commit has.
+
+        Where a disk took no more, what is kept may be older than what was sent, with rows that are there.
+        """
+        there: set[tuple[str, datetime]] = set()
+        if done >= self._local.number:
+            there = {(gap.gap_id, gap.updated_at) for gap in from_rows(self._lake.table(GAP).read())}
+        with self._lock:
+            local = self._local
+            local.sending = [gap for gap in local.waiting if (gap.gap_id, gap.updated_at) not in there]
+            local.waiting, local.number = [], max(local.number, done + 1)
+            self._keep()
 
     def _send(self) -> None:
         while True:
