@@ -154,30 +154,13 @@ class Appender:
                 yield path, size
 
     def _commit(self, actions: list[AddAction | RemoveAction], transaction: tuple[str, int] | None) -> None:
-        commit = stamped(*([Transaction(*transaction)] if transaction else []))
         with self.table.told():
             delta = self._open()
         try:
-            with self.table.committing(delta, commit):
-                delta.create_write_transaction(
-                    actions,
-                    "append",
-                    delta.schema(),
-                    list(self.table.definition.partition_by),
-                    commit_properties=commit,
-                    # to look for expired versions at each commit would cost more the longer the log is
-                    post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                )
-                delta.update_incremental()
+            commit_files(self.table, delta, actions, transaction)
         except BaseException:
             self._delta = None  # opened anew: who knows what has become of it
             raise
-        with self.table.told():
-            if self.table.is_local:
-                entry = Path(self.table.uri) / "_delta_log" / f"{delta.version():020d}.json"
-                sync(entry)
-                sync(entry.parent)
-        metrics.committed(self.table.definition.name)
 
     def _open(self) -> DeltaTable:
         self._there()
@@ -192,6 +175,36 @@ class Appender:
         if self._seen and self.table.is_local and not (Path(self.table.uri) / "_delta_log").is_dir():
             self._delta = None
             raise StorageError(f"The table {self.table.uri} is not there any more: bring its folder back.")
+
+
+def commit_files(
+    table: Table,
+    delta: DeltaTable,
+    actions: list[AddAction | RemoveAction],
+    transaction: tuple[str, int] | None = None,
+) -> None:
+    """Files into a table and out of it, in one commit; `delta`, open, is at its version afterwards.
+
+    On a local disk it is durable when this returns. Raises StorageError or ConflictError.
+    """
+    commit = stamped(*([Transaction(*transaction)] if transaction else []))
+    with table.committing(delta, commit):
+        delta.create_write_transaction(
+            actions,
+            "append",
+            delta.schema(),
+            list(table.definition.partition_by),
+            commit_properties=commit,
+            # to look for expired versions at each commit would cost more the longer the log is
+            post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
+        )
+        delta.update_incremental()
+    if table.is_local:
+        with table.told():
+            entry = Path(table.uri) / "_delta_log" / f"{delta.version():020d}.json"
+            sync(entry)
+            sync(entry.parent)
+    metrics.committed(table.definition.name)
 
 
 class Addition:

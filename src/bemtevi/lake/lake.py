@@ -6,6 +6,7 @@ say which, for other tools; the guard is in `warehouse.run`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,11 +58,17 @@ class Lake:
             settings.single_writer,
         )
 
-    def table(self, definition: TableDefinition) -> Table:
-        """The table of a definition, whether it exists yet or not."""
-        properties = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
+    def table(self, definition: TableDefinition, properties: Mapping[str, str] | None = None) -> Table:
+        """The table of a definition, whether it exists yet or not; made, it gets these properties too."""
+        zone = {ZONE_PROPERTY: self.timezone} if definition.layer == 2 else {}
         uri = self.layout.table(definition.layer, definition.name)
-        return Table(uri, definition, self.storage_options, properties, single_writer=self.single_writer)
+        return Table(
+            uri,
+            definition,
+            self.storage_options,
+            zone | dict(properties or {}),
+            single_writer=self.single_writer,
+        )
 
     def suppression(self) -> Suppression:
         """The keyed hashes of this lake; the key is made if there is none. Raises StorageError."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from urllib.parse import urlsplit
 
 import duckdb
 
 from bemtevi.errors import UsageError
-from bemtevi.lake.s3_files import endpoint_of, region_of, virtual_hosted
+from bemtevi.lake.literal import text
+from bemtevi.lake.s3_files import region_of, server_of, virtual_hosted
 
 RETRIES = 6
 """With waits of 0.1, 0.2, 0.4 … seconds between: six seconds in all for each request."""
@@ -27,7 +27,7 @@ def let_read(connection: duckdb.DuckDBPyConnection, options: Mapping[str, str]) 
     """
     if not options:
         return
-    connection.execute(f"load {_quoted(_extension('httpfs'))}")
+    connection.execute(f"load {text(_extension('httpfs'))}")
     connection.execute(f"set http_retries = {RETRIES}")
     connection.execute("set http_retry_backoff = 2")
     connection.execute("set enable_http_metadata_cache = true")  # files of a snapshot do not change
@@ -35,22 +35,21 @@ def let_read(connection: duckdb.DuckDBPyConnection, options: Mapping[str, str]) 
 
 
 def _secret(connection: duckdb.DuckDBPyConnection, options: Mapping[str, str]) -> str:
-    told = {"type": "s3", "region": _quoted(region_of(options))}
+    told = {"type": "s3", "region": text(region_of(options))}
     if "AWS_ACCESS_KEY_ID" in options:
         told["provider"] = "config"
-        told["key_id"] = _quoted(options["AWS_ACCESS_KEY_ID"])
-        told["secret"] = _quoted(options.get("AWS_SECRET_ACCESS_KEY", ""))
+        told["key_id"] = text(options["AWS_ACCESS_KEY_ID"])
+        told["secret"] = text(options.get("AWS_SECRET_ACCESS_KEY", ""))
         if "AWS_SESSION_TOKEN" in options:
-            told["session_token"] = _quoted(options["AWS_SESSION_TOKEN"])
+            told["session_token"] = text(options["AWS_SESSION_TOKEN"])
     else:  # a role of the machine, the container or the service account
-        connection.execute(f"load {_quoted(_extension('aws'))}")
+        connection.execute(f"load {text(_extension('aws'))}")
         told["provider"] = "credential_chain"
         told["refresh"] = "auto"
-    if endpoint := endpoint_of(options):
-        address = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-        told["endpoint"] = _quoted(address.netloc)
-        told["use_ssl"] = "false" if address.scheme == "http" else "true"
-        told["url_style"] = _quoted("vhost" if virtual_hosted(options) else "path")
+    if server := server_of(options):
+        told["endpoint"] = text(server.netloc)
+        told["use_ssl"] = "false" if server.scheme == "http" else "true"
+        told["url_style"] = text("vhost" if virtual_hosted(options) else "path")
     return f"create or replace secret lake ({', '.join(f'{name} {value}' for name, value in told.items())})"
 
 
@@ -64,7 +63,3 @@ def _extension(name: str) -> str:
         raise UsageError(
             f"To read a lake on S3, the package duckdb-extension-{name} is needed: install bemtevi again."
         ) from None
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -10,17 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pyarrow as pa
-from deltalake import PostCommitHookProperties
 from deltalake.transaction import AddAction, RemoveAction
 
-from bemtevi import crashpoint, metrics
+from bemtevi import crashpoint
 from bemtevi.errors import ConflictError
-from bemtevi.lake.append import Addition, partition_of
-from bemtevi.lake.commit import stamped
-from bemtevi.lake.durable import sync
+from bemtevi.lake.append import Addition, commit_files, partition_of
 from bemtevi.lake.table import Table
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -62,22 +58,7 @@ class Replacement:
         ]
         crashpoint.reach(f"{table.definition.name}.committing")
         if actions:
-            commit = stamped()
-            with table.committing(delta, commit):
-                delta.create_write_transaction(
-                    actions,
-                    "append",
-                    delta.schema(),
-                    list(table.definition.partition_by),
-                    commit_properties=commit,
-                    post_commithook_properties=PostCommitHookProperties(cleanup_expired_logs=False),
-                )
-                delta.update_incremental()
-                if table.is_local:
-                    entry = Path(table.uri) / "_delta_log" / f"{delta.version():020d}.json"
-                    sync(entry)
-                    sync(entry.parent)
-            metrics.committed(table.definition.name)
+            commit_files(table, delta, actions)
         crashpoint.reach(f"{table.definition.name}.committed")
         return delta.version()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pyarrow.fs
 
@@ -33,10 +33,9 @@ def _store(options: tuple[tuple[str, str], ...]) -> pyarrow.fs.S3FileSystem:
         how["access_key"] = told["AWS_ACCESS_KEY_ID"]
         how["secret_key"] = told.get("AWS_SECRET_ACCESS_KEY", "")
         how["session_token"] = told.get("AWS_SESSION_TOKEN")
-    if endpoint := endpoint_of(told):
-        address = urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
-        how["endpoint_override"] = address.netloc
-        how["scheme"] = address.scheme
+    if server := server_of(told):
+        how["endpoint_override"] = server.netloc
+        how["scheme"] = server.scheme
         how["force_virtual_addressing"] = virtual_hosted(told)
     return pyarrow.fs.S3FileSystem(
         region=region_of(told),
@@ -51,6 +50,14 @@ def _store(options: tuple[tuple[str, str], ...]) -> pyarrow.fs.S3FileSystem:
 def endpoint_of(options: Mapping[str, str]) -> str | None:
     """The address of the server, None for Amazon's own."""
     return options.get("AWS_ENDPOINT_URL_S3") or options.get("AWS_ENDPOINT_URL")
+
+
+def server_of(options: Mapping[str, str]) -> SplitResult | None:
+    """The same in its parts."""
+    endpoint = endpoint_of(options)
+    if not endpoint:
+        return None
+    return urlsplit(endpoint if "://" in endpoint else f"https://{endpoint}")
 
 
 def region_of(options: Mapping[str, str]) -> str:

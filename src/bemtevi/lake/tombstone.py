@@ -142,14 +142,7 @@ class Tombstones:
         """The table, which need not exist yet."""
         table = self._lake.table(TOMBSTONE)
         if not table.exists():
-            properties = {KEY_PROPERTY: self.suppression.fingerprint}
-            table = Table(
-                table.uri,
-                TOMBSTONE,
-                table.storage_options,
-                properties,
-                single_writer=self._lake.single_writer,
-            )
+            table = self._lake.table(TOMBSTONE, {KEY_PROPERTY: self.suppression.fingerprint})
         return table
 
     def version(self) -> int:

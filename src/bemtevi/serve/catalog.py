@@ -21,8 +21,8 @@ from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.reading import let_read
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, check_zone, last_run

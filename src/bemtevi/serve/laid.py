@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
 
+from bemtevi.lake import literal
 from bemtevi.serve.catalog import columns_of, with_derived
-from bemtevi.warehouse import literal
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, table_of
 
 DIM_HASHTAG = "dim_hashtag"

@@ -20,12 +20,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import structlog
 
+from bemtevi.lake import literal
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog, columns_of
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, views
-from bemtevi.warehouse import literal
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hashtag import fold_plain

@@ -18,10 +18,10 @@ from bemtevi.errors import StorageError, UsageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
+from bemtevi.lake.literal import text
 from bemtevi.serve.catalog import Catalog, define_named_views, with_derived
 from bemtevi.serve.export import beside
 from bemtevi.serve.questions import need_a_run
-from bemtevi.warehouse.literal import text
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 

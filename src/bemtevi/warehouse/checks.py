@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bemtevi.lake.definition import Check, CheckKind, Severity
-from bemtevi.warehouse.literal import texts
+from bemtevi.lake.literal import texts
 
 Ask = Callable[[str], Sequence[tuple[Any, ...]]]
 """Answers one SELECT over the tables just made."""

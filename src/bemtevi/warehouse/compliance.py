@@ -17,9 +17,9 @@ import duckdb
 import pyarrow as pa
 
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Action, Origin, Subject, Tombstone, Tombstones, gone
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import files_of, last_run
 

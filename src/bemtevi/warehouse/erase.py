@@ -27,10 +27,10 @@ from bemtevi.errors import StorageError
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.erasure import ErasableTable
 from bemtevi.lake.lake import MERGE_LOCK, MERGE_LOCKED_FOR, Lake, acquire
+from bemtevi.lake.literal import texts
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import LOCK, TOMBSTONE, Action, Origin, Subject, Tombstones, gone
-from bemtevi.warehouse.literal import texts
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.redact import Gone, redact
 from bemtevi.warehouse.run import MAINTENANCE, Run, commit_run, last_run, pinned, refuse_others

@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Action, Origin, Subject, Tombstone, Tombstones, gone
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import last_run
 

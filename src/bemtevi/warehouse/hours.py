@@ -31,8 +31,7 @@ def messages_of(start: datetime, end: datetime) -> str:
 
 def within(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
     """The rows of some hours; their dates too, for those are the partitions."""
-    times = ", ".join(map(instant, hours))
-    return f"{on_dates(model, hours, zone)} and {model.hour} in ({times})" if hours else "false"
+    return f"{on_dates(model, hours, zone)} and {model.hour} in ({instants(hours)})" if hours else "false"
 
 
 def since(model: Model, hours: Sequence[datetime], zone: ZoneInfo) -> str:
@@ -67,6 +66,11 @@ def local_dates(hours: Iterable[datetime], zone: ZoneInfo) -> set[date]:
 def midnight(day: date, zone: ZoneInfo) -> datetime:
     """The UTC hour in which a local day begins."""
     return datetime.combine(day, time(), zone).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def instants(hours: Iterable[datetime]) -> str:
+    """Some hours as a list."""
+    return ", ".join(map(instant, hours))
 
 
 def instant(at: datetime) -> str:

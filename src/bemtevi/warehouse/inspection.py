@@ -18,6 +18,7 @@ from bemtevi.warehouse import checks, fields
 from bemtevi.warehouse.check_result import write_results
 from bemtevi.warehouse.checks import Result
 from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.hours import instants
 from bemtevi.warehouse.model import Model
 
 LEARNING = "fields"
@@ -77,8 +78,7 @@ class Inspection:
             if hour is None:
                 continue
             past = [at for at in checks.past_of(hour) if at not in set(hours)]
-            times = ", ".join(f"'{at:%Y-%m-%dT%H:%M:%SZ}'" for at in [hour, *checks.past_of(hour)])
-            where = f"created_hour in ({times})"
+            where = f"created_hour in ({instants([hour, *checks.past_of(hour)])})"
             dates = {(at + shift).date() for at in past for shift in (-timedelta(days=1), timedelta(days=1))}
             dates |= {at.date() for at in past}
             days = ", ".join(f"'{day}'" for day in sorted(dates))

@@ -15,12 +15,12 @@ from zoneinfo import ZoneInfo
 
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.maintenance import DataFile, MaintainedTable
 from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.hours import HOUR, hours_of, instant, local_dates, messages_of, midnight
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import CREATED_HOUR, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import MAINTENANCE, Run, all_runs, check_zone, raw_kept_from
 

@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.literal import parquet, text, texts
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.tombstone import Action, Subject, Tombstones, gone
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
-from bemtevi.warehouse.literal import parquet, text, texts
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.notice import KINDS, read_notice
 from bemtevi.warehouse.run import Run, check_zone, last_run

@@ -20,7 +20,7 @@ from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
 from bemtevi.warehouse.concerned import Hours
-from bemtevi.warehouse.consolidate import FACT, STAGING, Consolidation, Made, Plan
+from bemtevi.warehouse.consolidate import FACT, OBSERVATION, STAGING, Consolidation, Made, Plan
 from bemtevi.warehouse.hours import hours_of, messages_of, midnight, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
@@ -45,7 +45,6 @@ from bemtevi.warehouse.run import (
 )
 from bemtevi.warehouse.writing import Writing
 
-OBSERVATION = "observation"
 Period = tuple[datetime, datetime]
 Told = Callable[[float], None]
 """Is told the share that is done, from 0 to 1."""

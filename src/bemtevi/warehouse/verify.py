@@ -17,11 +17,11 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.integrity import Examined, examine
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Tombstones, gone
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, all_runs

@@ -12,8 +12,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from bemtevi.lake.literal import text
 from bemtevi.serve.questions import Period
-from bemtevi.warehouse.literal import text
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ import duckdb
 import pyarrow as pa
 
 from bemtevi.errors import StorageError
+from bemtevi.lake import literal
+from bemtevi.lake.literal import parquet
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.reading import let_read
-from bemtevi.warehouse import hashtag, hiding, holiday, literal
+from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import Staged
-from bemtevi.warehouse.literal import parquet
 from bemtevi.warehouse.model import CREATED_HOUR, Model, staging_files
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder

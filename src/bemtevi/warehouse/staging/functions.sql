@@ -148,7 +148,7 @@ select
   'x' as network,
   post.id as post_id,
   written_at(x_time_of(post.id), claimed, received_at) as created_at,
-  claim_beside(written_at(x_time_of(post.id), claimed, received_at), claimed) as claimed_at,
+  claim_beside(created_at, claimed) as claimed_at,
   case
     when reposted_id is not null then coalesce(
       reference_note.text, reference.text, post.text)
