@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,23 @@ from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.run import Run
 
 ZONE = "America/Sao_Paulo"
+PATIENCE = 60.0
+"""Seconds to wait for what must come to pass: a busy machine is no failure."""
+
+
+def eventually(true: Callable[[], object], what: str = "it", seconds: float = PATIENCE) -> None:
+    """Wait until something is so; fail if it never is."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, f"after {seconds:g} s still not: {what}"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
 
 
 def new_lake(folder: Path, timezone: str = ZONE) -> Lake:

@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
+from tests import support
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = Path(os.environ.get("BEMTEVI_TEST_COMPOSE", ROOT / ".venv-compose" / "bin" / "docker-compose"))
 PATIENCE = 300.0
+eventually = partial(support.eventually, seconds=PATIENCE)
 IMAGES = {
     "BEMTEVI_IMAGE": "bemtevi:local",
     "AIRFLOW_IMAGE": "bemtevi-airflow:local",
@@ -29,21 +31,6 @@ IMAGES = {
     "DATABASE_IMAGE": "bemtevi-database:local",
     "PROMETHEUS_IMAGE": "bemtevi-prometheus:local",
 }
-
-
-def eventually(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is so; fail if it never is."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"after {seconds:g} s still not: {what}"
-        time.sleep(0.5)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @dataclass
@@ -57,6 +44,17 @@ class Stack:
     @property
     def project(self) -> str:
         return f"bemtevi-test-{self.profile}"
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """From nothing to everything up, and nothing left at the end."""
+        self.make_secrets()
+        self.down(volumes=True)
+        try:
+            self.up()
+            yield
+        finally:
+            self.down(volumes=True)
 
     def make_secrets(self) -> None:
         """As the guide says."""

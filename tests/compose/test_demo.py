@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.compose.stack import Stack, eventually, free_port
+from tests.compose.stack import Stack, eventually
 from tests.faults.account import Account, account
+from tests.support import free_port
 
 from bemtevi.lake.lake import Lake
 from bemtevi.settings import load_settings
@@ -29,13 +30,8 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             "SIMULATED_RATE": "20",
         },
     )
-    stack.make_secrets()
-    stack.down(volumes=True)
-    try:
-        stack.up()
+    with stack.running():
         yield stack
-    finally:
-        stack.down(volumes=True)
 
 
 def posts(stack: Stack) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 import requests
-from tests.compose.stack import Stack, eventually, free_port
+from tests.compose.stack import Stack, eventually
 from tests.faults.account import Account, account
+from tests.support import free_port
 
 from bemtevi.lake.lake import Lake
 from bemtevi.settings import load_settings
@@ -35,13 +36,8 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             **{name: f"127.0.0.1:{free_port()}" for name in ("SERVE_AT", "AIRFLOW_AT", "PROMETHEUS_AT")},
         },
     )
-    stack.make_secrets()
-    stack.down(volumes=True)
-    try:
-        stack.up()
+    with stack.running():
         yield stack
-    finally:
-        stack.down(volumes=True)
 
 
 def secret(full: Stack, name: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import duckdb
 import pytest
 import requests
 from tests.integration.command import Person
+from tests.support import free_port
 
 from bemtevi.settings import Settings
 
@@ -50,9 +50,7 @@ class Windows:
         self.folder = folder
         self.exports: list[str] = []
         self.servers: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
+        self.port = str(free_port())
         outside = {name: value for name, value in os.environ.items() if not name.startswith("BEMTEVI_")}
         path = f"{Path(sys.executable).parent}{os.pathsep}{outside['PATH']}"
         self.environment = {**outside, "PATH": path, "COLUMNS": "80"}

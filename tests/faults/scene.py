@@ -17,6 +17,7 @@ from typing import Any
 
 import requests
 from tests.faults.account import Account, account
+from tests.support import eventually
 
 from bemtevi.cli.collect import network_of, search_of
 from bemtevi.lake.gap import DONE, GAP, Cause, Gap, read_gaps
@@ -32,14 +33,6 @@ SILENCE_SECONDS = 1.5
 RATE = 400.0
 ACCOUNTS: list[tuple[str, Account]] = []
 """What each test ended with, for the table."""
-
-
-def eventually(true: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
-    """Wait until something is so; fail if it never is."""
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, f"after {seconds:g} s still not: {what}"
-        time.sleep(0.02)
 
 
 def dealt_with(gap: Gap, *, filling: bool) -> bool:

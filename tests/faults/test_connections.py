@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.scene import STOP_SECONDS, eventually, scene
+from tests.faults.scene import STOP_SECONDS, scene
+from tests.support import eventually
 
 from bemtevi.lake.gap import Cause
 from bemtevi.simulate.faults import DISCONNECTS

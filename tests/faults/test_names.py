@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
-from tests.faults.scene import STOP_SECONDS, Scene, eventually, scene
+from tests.faults.scene import STOP_SECONDS, Scene, scene
+from tests.support import eventually
 
 from bemtevi.lake.gap import Cause
 

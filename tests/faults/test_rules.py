@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.faults.scene import eventually, scene
+from tests.faults.scene import scene
+from tests.support import eventually
 
 from bemtevi import crashpoint
 from bemtevi.errors import StorageError
@@ -31,7 +32,7 @@ def test_our_rules_are_deleted_while_the_connection_stands(tmp_path: Path) -> No
     with scene(tmp_path) as one:
         one.fault("rules-deleted")
         one.fired("rules-deleted")
-        eventually(lambda: len(one.server.world.rules) > 0, "the rules are given again", 60)
+        eventually(lambda: len(one.server.world.rules) > 0, "the rules are given again")
         one.hears()
         made = one.finish()
         assert one.recorded().reasons["the rule was deleted"] > 0

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.faults.scene import eventually, scene
+from tests.faults.scene import scene
+from tests.support import eventually
 
 from bemtevi.lake.gap import Cause
 

@@ -8,9 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.integration.test_listen import eventually
 from tests.scripted import Reply, scripted
-from tests.support import new_lake, post, put
+from tests.support import eventually, new_lake, post, put
 
 from bemtevi.errors import NetworkError
 from bemtevi.lake.layout import JournalLayout

@@ -83,8 +83,8 @@ def test_notes_stop_nothing(person: Person) -> None:
 
 def test_asking_x_changes_nothing_here_and_there(connected: Person, x: RunningX) -> None:
     add = [{"value": "#stale", "tag": "bemtevi:0"}, {"value": "#theirs", "tag": "t"}, {"value": "#shared"}]
-    requests.post(x.url + RULES, json={"add": add}, headers=BEARER, timeout=5)
-    before = requests.get(x.url + RULES, headers=BEARER, timeout=5).json()["data"]
+    requests.post(x.url + RULES, json={"add": add}, headers=BEARER, timeout=30)
+    before = requests.get(x.url + RULES, headers=BEARER, timeout=30).json()["data"]
     connected.good("track", "#a", "#shared")
     said = connected.good("track", "#b", "--dry-run").splitlines()
     assert [line.split("  ")[0] for line in said[:-1]] == [
@@ -97,7 +97,7 @@ def test_asking_x_changes_nothing_here_and_there(connected: Person, x: RunningX)
     ]
     assert said[-1].startswith("X would have 4 of 1")
     assert connected.good("track").splitlines() == ["x  #a", "x  #shared"]
-    assert requests.get(x.url + RULES, headers=BEARER, timeout=5).json()["data"] == before
+    assert requests.get(x.url + RULES, headers=BEARER, timeout=30).json()["data"] == before
 
 
 def test_what_x_would_refuse_is_told_with_its_reason(connected: Person) -> None:

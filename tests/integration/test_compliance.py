@@ -55,7 +55,7 @@ class Scene:
         consolidate(self.lake)
 
     def tell(self, **told: Any) -> None:
-        requests.post(f"{self.url}/simulation/compliance", json=told, timeout=5).raise_for_status()
+        requests.post(f"{self.url}/simulation/compliance", json=told, timeout=30).raise_for_status()
 
     def shown(self) -> list[str]:
         consolidate(self.lake)
@@ -70,7 +70,7 @@ def scene(tmp_path: Path, server: RunningX) -> Iterator[Scene]:
     yield made
     clear = dict.fromkeys(map(id_of, made.posts), "")
     made.tell(tweets=clear, users=dict.fromkeys("789", ""))
-    requests.post(f"{server.url}/simulation/calm", timeout=5)
+    requests.post(f"{server.url}/simulation/calm", timeout=30)
 
 
 def check(scene: Scene) -> compliance.ComplianceCheck:
@@ -126,7 +126,7 @@ def test_a_check_that_is_killed_goes_on(scene: Scene, point: str) -> None:
 def jobs(scene: Scene) -> int:
     """How many jobs about posts there have been."""
     token = {"Authorization": f"Bearer {TOKEN}"}
-    answer = requests.get(f"{scene.url}/2/compliance/jobs?type=tweets", headers=token, timeout=5)
+    answer = requests.get(f"{scene.url}/2/compliance/jobs?type=tweets", headers=token, timeout=30)
     return int(answer.json()["meta"]["result_count"])
 
 
@@ -152,11 +152,11 @@ def test_a_job_that_fails_is_begun_again(scene: Scene) -> None:
 
 def test_a_rate_limit_is_waited_for(scene: Scene) -> None:
     fault = {"fault": "rate-limit", "of": "compliance", "seconds": 2}
-    assert requests.post(f"{scene.url}/simulation/fault", json=fault, timeout=5).ok
+    assert requests.post(f"{scene.url}/simulation/fault", json=fault, timeout=30).ok
     began = datetime.now(UTC)
     scene.person.good("compliance", "--only", "authors")
     assert (datetime.now(UTC) - began).total_seconds() > 1.5
-    fired = requests.get(f"{scene.url}/simulation", timeout=5).json()["fired"]
+    fired = requests.get(f"{scene.url}/simulation", timeout=30).json()["fired"]
     assert sum(fired.values()) >= 1
 
 

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 from tests.integration.test_gaps import arm
-from tests.integration.test_listen import Listening, eventually
+from tests.integration.test_listen import Listening
 from tests.recovery.killing import Place, wait_until
+from tests.support import eventually
 
 from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
@@ -89,7 +90,7 @@ def test_a_gap_is_filled_beside_listening(tmp_path: Path, monkeypatch: pytest.Mo
         def filled() -> list[Gap]:
             return [gap for gap in read_gaps(one.lake) if gap.state is State.FILLED and not gap.rules]
 
-        eventually(lambda: bool(filled()), 40)
+        eventually(lambda: bool(filled()))
         (gap,) = filled()
         before = one.listener.acknowledged
         eventually(one.has(before + 20))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from structlog.testing import capture_logs
 from tests.integration.conftest import SmallDisk
+from tests.support import eventually
 
 from bemtevi.errors import DiskFullError
 from bemtevi.lake.layout import JournalLayout
@@ -18,13 +19,6 @@ from bemtevi.listen.message import Origin
 
 NEVER = 3_600.0
 LINE = 2_000
-
-
-def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.005)
 
 
 def fill(intake: Intake, first: int, most: int = 1 << 30) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from tests.integration.test_listen import Listening, eventually
+from tests.integration.test_listen import Listening
+from tests.support import eventually
 
 from bemtevi.errors import MissingCredentialError, NetworkError
 from bemtevi.lake.coverage import completeness
@@ -44,12 +45,12 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def arm(server: RunningX, text: str) -> None:
     fault = fault_of_flag(text)
     body = {"fault": fault.kind, "times": fault.times, **fault.parameters}
-    assert requests.post(server.url + "/simulation/fault", json=body, timeout=5).ok
+    assert requests.post(server.url + "/simulation/fault", json=body, timeout=30).ok
 
 
 def fired(server: RunningX) -> int:
     try:
-        shown = requests.get(server.url + "/simulation", timeout=5).json()
+        shown = requests.get(server.url + "/simulation", timeout=30).json()
     except requests.ConnectionError:
         return 0  # it is away
     return sum(shown["fired"].values())
@@ -121,8 +122,8 @@ def test_a_stream_that_ends_is_a_gap_that_tells_why(tmp_path: Path, fault: str, 
         one = Listening(tmp_path, server.url, "#covid19", silence_seconds=1.0).start()
         eventually(one.has(200))
         arm(server, fault)
-        eventually(lambda: fired(server) == 1, 5)
-        eventually(lambda: one.listener.status.connects > 1, 30)
+        eventually(lambda: fired(server) == 1)
+        eventually(lambda: one.listener.status.connects > 1)
         eventually(one.has(one.listener.acknowledged + 200))
         eventually(lambda: any(gap.state is State.ENDED for gap in of_all_rules(one)))
         one.stop()
@@ -157,7 +158,7 @@ def test_an_answer_that_is_no_stream_makes_the_gap_last_and_is_told_apart(
         arm(server, fault)
         arm(server, "close")
         eventually(lambda: fired(server) == 2)
-        eventually(lambda: one.listener.status.connects > 2, 30)
+        eventually(lambda: one.listener.status.connects > 2)
         eventually(one.has(one.listener.acknowledged + 100))
         eventually(lambda: any(gap.state is State.ENDED for gap in of_all_rules(one)))
         one.stop()
@@ -205,7 +206,7 @@ def test_a_stale_connection_of_ours_is_freed(tmp_path: Path) -> None:
         arm(server, "stale-connection:seconds=120")
         arm(server, "close")
         before = one.listener.acknowledged
-        eventually(one.has(before + 100), 30)
+        eventually(one.has(before + 100))
         one.stop()
     assert one.failure is None
     account(one, tmp_path / "record")

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from structlog.testing import capture_logs
+from tests.support import eventually
 
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
@@ -28,13 +29,6 @@ from bemtevi.simulate import RunningX, Simulation, read_record, running_x
 
 STOP_SECONDS = 2.0
 RULES = "/2/tweets/search/stream/rules"
-
-
-def eventually(true: Callable[[], bool], seconds: float = 15.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.02)
 
 
 class Listening:
@@ -206,14 +200,14 @@ def test_it_stops_while_the_server_does_not_answer(tmp_path: Path) -> None:
 
 
 def rules_at(server: RunningX) -> dict[str, str]:
-    body = requests.get(server.url + RULES, headers={"Authorization": "Bearer any"}, timeout=5).json()
+    body = requests.get(server.url + RULES, headers={"Authorization": "Bearer any"}, timeout=30).json()
     return {rule["value"]: rule.get("tag", "") for rule in body.get("data", [])}
 
 
 def give(server: RunningX, **rules: str) -> None:
     add = [{"value": value, "tag": tag} for value, tag in rules.items()]
     answer = requests.post(
-        server.url + RULES, json={"add": add}, headers={"Authorization": "Bearer any"}, timeout=5
+        server.url + RULES, json={"add": add}, headers={"Authorization": "Bearer any"}, timeout=30
     )
     assert answer.status_code == 201
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from tests.integration.command import Person, interrupt
 from tests.integration.test_fill import found, pages, searchable, settings_for, simulated
-from tests.integration.test_listen import eventually
 from tests.recovery.killing import KILLED, Place, wait_until
+from tests.support import eventually
 
 from bemtevi.lake.gap import Cause, Gap, State, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
@@ -134,7 +134,7 @@ def test_while_it_polls_no_gap_is_open_and_ctrl_c_ends_it_promptly(tmp_path: Pat
         })  # fmt: skip
         person.good("track", "#covid19")
         process = person.start("listen", "--path", "search", "--every", "2s")
-        eventually(lambda: _states(person) == ["filled"], 30)
+        eventually(lambda: _states(person) == ["filled"])
         stopped = interrupt(process)
         assert (stopped.code, stopped.seconds < PROMPT) == (0, True)
         assert "Polled: " in stopped.err

@@ -9,7 +9,8 @@ import pytest
 from tests.integration.command import Person, interrupt
 from tests.integration.test_fill import filler, found, pages, settings_for, simulated, stopped, with_gap
 from tests.integration.test_gaps import arm, fired
-from tests.integration.test_listen import Listening, eventually
+from tests.integration.test_listen import Listening
+from tests.support import eventually
 
 from bemtevi.lake.gap import Gap, State, read_gaps
 from bemtevi.lake.lake import Lake
@@ -102,7 +103,7 @@ def test_ctrl_c_does_not_wait_for_an_answer_of_x(tmp_path: Path, command: tuple[
         with_gap(lake, "#covid19", ago=timedelta(minutes=5), lasting=timedelta(minutes=1))
         arm(server, "mute:of=search,seconds=60,times=9")
         process = person.start(*command)
-        eventually(lambda: fired(server) > 0, 60)
+        eventually(lambda: fired(server) > 0)
         result = interrupt(process)
         assert (result.code, "Traceback" in result.err) == (0, False), result.err
         assert result.seconds < STOP_SECONDS
@@ -117,7 +118,7 @@ def test_a_listener_that_fills_stops_at_once_though_x_does_not_answer(
         with_gap(one.lake, "#covid19", ago=timedelta(minutes=5), lasting=timedelta(minutes=1))
         arm(server, "mute:of=search,seconds=60,times=9")
         one.start()
-        eventually(lambda: fired(server) > 0, 30)
+        eventually(lambda: fired(server) > 0)
         assert one.stop() < STOP_SECONDS
         assert one.failure is None
 
@@ -176,7 +177,7 @@ def test_what_a_killed_fill_left_in_the_journal_comes_to_layer_1_when_listening_
         assert not waiting()
         one = Listening(tmp_path, server.url, search=True).start()
         try:
-            eventually(lambda: not (left.segments() or left.open_segments()), 20)
+            eventually(lambda: not (left.segments() or left.open_segments()))
         finally:
             one.stop()
 

@@ -16,14 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support import free_port
+
 SCRIPT = Path(__file__).parents[2] / "scripts" / "s3-server"
 KEY, SECRET = "the-key", "the-secret-of-the-key"
-
-
-def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
 
 
 @dataclass

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.faults.scene import eventually, scene
+from tests.faults.scene import scene
 from tests.s3.conftest import lake_at, until_it_works
 from tests.s3.proxy import CALM, FAULTS, Fate, FaultProxy, fault_proxy
 from tests.s3.server import S3Server
+from tests.support import eventually
 
 from bemtevi.errors import StorageError
 from bemtevi.lake.layout import JournalLayout
@@ -75,7 +76,7 @@ def test_the_listener_outlives_faults_and_the_end_of_the_server(
                 one.hears(300)
                 proxy.set(CALM)
                 journal = tmp_path / "journal" / "x"
-                eventually(lambda: len([*journal.glob("*.segment")]) < 3, "the journal is short again", 60)
+                eventually(lambda: len([*journal.glob("*.segment")]) < 3, "the journal is short again")
                 made = one.finish()
             assert sum(proxy.done.values()) > 2
             assert made.balanced

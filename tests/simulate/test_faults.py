@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 import requests
-from tests.simulate.test_x import RULES, STREAM, Client, eventually
+from tests.simulate.test_x import RULES, STREAM, Client
+from tests.support import eventually
 
 from bemtevi.errors import UsageError
 from bemtevi.simulate import (
@@ -42,7 +43,7 @@ class Faulty(Client):
         fault = fault_of_flag(text)
         body = {"fault": fault.kind, "times": fault.times, "apart": fault.apart, **fault.parameters}
         body |= {"after_posts": fault.after_posts, "after_connects": fault.after_connects}
-        answer = requests.post(self.server.url + "/simulation/fault", json=body, timeout=5)
+        answer = requests.post(self.server.url + "/simulation/fault", json=body, timeout=30)
         assert answer.status_code == 202, answer.text
         return int(answer.json()["armed"][0])
 
@@ -84,8 +85,10 @@ def faulty(tmp_path: Path, **settings: Any) -> Iterator[Faulty]:
     given = {"rate": 1_000, "topics": ("a",), "focus": 1.0, "search_delay": 0, "record": record}
     with running_x(Simulation(**{**given, **settings})) as server:
         client = Faulty(server, record)
+        server.world.paused = True  # no post before the rule, however long it takes to come
         with client.session:
             client.add("#a")
+            server.world.paused = False
             yield client
 
 
@@ -173,7 +176,8 @@ def test_faults_fire_after_posts_connects_and_seconds_so_often_and_so_far_apart(
         assert not x.recorded().fired("close")
         assert x.ended() == ""
         assert [fault.connection for fault in x.recorded().fired("close")] == [3]
-        ids = x.recorded().delivered[1]
+        recorded = x.recorded()
+        ids = [identity for number in recorded.opened for identity in recorded.delivered.get(number, ())]
         places = [ids.index(fault.more["ids"][0]) for fault in x.recorded().fired("duplicate")]
         assert len(places) == 3
         assert all(later - earlier >= 200 for earlier, later in pairwise(places))
@@ -195,22 +199,24 @@ def test_the_same_seed_cuts_at_the_same_places() -> None:
 
 def test_the_control_endpoint(x: Faulty) -> None:
     url = x.server.url + "/simulation"
-    wrong = requests.post(url + "/fault", json=[{"fault": "close"}, {"fault": "clse"}], timeout=5)
+    wrong = requests.post(url + "/fault", json=[{"fault": "close"}, {"fault": "clse"}], timeout=30)
     assert wrong.status_code == 400
     assert "fault 2: there is no fault 'clse'" in wrong.json()["detail"]
-    assert requests.post(url + "/fault", data=b"{", timeout=5).status_code == 400
-    assert requests.get(url, timeout=5).json()["armed"] == []
+    assert requests.post(url + "/fault", data=b"{", timeout=30).status_code == 400
+    assert requests.get(url, timeout=30).json()["armed"] == []
     number = x.fault("close:after_posts=1000000")
-    assert requests.get(url, timeout=5).json()["armed"] == [{"number": number, "fault": "close"}]
-    assert requests.post(url + "/calm", timeout=5).json()["armed"] == []
-    requests.post(url + "/pause", timeout=5)
+    assert requests.get(url, timeout=30).json()["armed"] == [{"number": number, "fault": "close"}]
+    assert requests.post(url + "/calm", timeout=30).json()["armed"] == []
+    requests.post(url + "/pause", timeout=30)
     time.sleep(0.1)
-    produced = requests.get(url, timeout=5).json()["produced"]
+    produced = requests.get(url, timeout=30).json()["produced"]
     time.sleep(0.2)
-    assert requests.get(url, timeout=5).json()["produced"] == produced
-    requests.post(url + "/resume", timeout=5)
-    eventually(lambda: requests.get(url, timeout=5).json()["produced"] > produced)
-    assert requests.get(url, timeout=5).json()["produced"] < produced + 1_000
+    assert requests.get(url, timeout=30).json()["produced"] == produced
+    before = time.monotonic()
+    requests.post(url + "/resume", timeout=30)
+    eventually(lambda: requests.get(url, timeout=30).json()["produced"] > produced)
+    more = requests.get(url, timeout=30).json()["produced"] - produced
+    assert more <= 1_000 * (time.monotonic() - before) + 100  # the 300 of the pause are not made up for
 
 
 # --- instead of an answer
@@ -268,7 +274,7 @@ def test_server_errors_and_pages_of_proxies(x: Faulty) -> None:
     with x.stream() as response:
         assert response.status_code == 200
         assert response.text.startswith("<!DOCTYPE html>")
-    moved = x.session.get(x.server.url + STREAM, allow_redirects=False, timeout=5)
+    moved = x.session.get(x.server.url + STREAM, allow_redirects=False, timeout=30)
     assert (moved.status_code, moved.headers["location"]) == (302, "/portal?from=stream")
     assert x.lines(1)
     assert [x.get("/2/tweets/search/recent", query="#a").status_code for _ in range(2)] == [503, 200]
@@ -360,21 +366,21 @@ def test_a_stall_is_silence_and_the_posts_come_later(tmp_path: Path) -> None:
 
 
 def test_a_trickle_is_slow(x: Faulty) -> None:
-    x.fault("trickle:seconds=1,bytes_a_second=1000")
+    x.fault("trickle:seconds=600,bytes_a_second=1000")
     started, size = time.monotonic(), 0
     with x.stream() as response:
         for chunk in response.iter_content(None):
             size += len(chunk)
-            if time.monotonic() - started > 0.9:
+            if size >= 1_000:
                 break
-    assert 300 < size < 1_200
+    assert time.monotonic() - started > 0.8
 
 
 def test_nobody_listens_at_the_port_for_a_while(x: Faulty) -> None:
     x.fault("away:seconds=0.6,after_posts=50")
     assert x.ended() in ("abrupt", "reset")
     with pytest.raises(requests.exceptions.ConnectionError):
-        x.session.get(x.server.url + RULES, timeout=5)
+        x.session.get(x.server.url + RULES, timeout=30)
     time.sleep(0.8)
     assert x.lines(1)
     assert x.recorded().closed[1] == "fault: away"
@@ -512,7 +518,7 @@ def test_a_stale_connection_stands_in_the_way_until_it_is_deleted(x: Faulty) -> 
         assert response.json()["connection_issue"] == "TooManyConnections"
     (active,) = x.get("/2/connections").json()["data"]
     body = {"uuids": [active["id"]]}
-    killed = x.session.delete(x.server.url + "/2/connections", json=body, timeout=5).json()["data"]
+    killed = x.session.delete(x.server.url + "/2/connections", json=body, timeout=30).json()["data"]
     assert killed["successful_kills"] == 1
     assert x.get("/2/connections", status="inactive").json()["data"][0]["id"] == active["id"]
     assert x.lines(1)

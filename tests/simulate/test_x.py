@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.support import eventually
 
 from bemtevi.simulate import RunningX, Simulation, read_record, running_x, write_history
 from bemtevi.simulate.snowflake import identity_at, time_of
@@ -35,10 +36,10 @@ class Client:
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def get(self, path: str, **parameters: Any) -> requests.Response:
-        return self.session.get(self.server.url + path, params=parameters, timeout=10)
+        return self.session.get(self.server.url + path, params=parameters, timeout=30)
 
     def post(self, path: str, body: Any, **parameters: Any) -> requests.Response:
-        return self.session.post(self.server.url + path, json=body, params=parameters, timeout=10)
+        return self.session.post(self.server.url + path, json=body, params=parameters, timeout=30)
 
     def add(self, *values: str) -> Any:
         return self.post(RULES, {"add": [{"value": value, "tag": value} for value in values]}).json()
@@ -50,7 +51,7 @@ class Client:
             params=parameters,
             headers=dict(self.session.headers),
             stream=True,
-            timeout=10,
+            timeout=30,
         )
         try:
             yield response
@@ -88,13 +89,6 @@ def x(shared: Client) -> Iterator[Client]:
     shared.post(RULES, {}, delete_all="true")
     yield shared
     eventually(lambda: not shared.server.world.connections)
-
-
-def eventually(condition: Any) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
 
 
 # Rules.
@@ -299,7 +293,7 @@ def test_lines_end_in_crlf_and_silence_is_filled() -> None:
 def test_tokens() -> None:
     with running(token="right") as x:  # noqa: S106
         for header in ({}, {"Authorization": "Basic abc"}, {"Authorization": "Bearer wrong"}):
-            answer = requests.get(x.server.url + RULES, headers=header, timeout=5)
+            answer = requests.get(x.server.url + RULES, headers=header, timeout=30)
             assert answer.status_code == 401
             assert answer.json()["title"] == "Unauthorized"
         assert Client(x.server, "right").get(RULES).status_code == 200
@@ -396,7 +390,7 @@ def test_connections_are_listed_and_killed(x: Client) -> None:
     with x.stream() as response:
         (active,) = x.get("/2/connections").json()["data"]
         assert active["endpoint_name"] == "filtered_stream"
-        killed = x.session.delete(x.server.url + "/2/connections/all", timeout=5).json()["data"]
+        killed = x.session.delete(x.server.url + "/2/connections/all", timeout=30).json()["data"]
         assert killed["successful_kills"] == 1
         assert killed["results"] == [{"uuid": active["id"], "success": True}]
         for _ in response.iter_content(None):
@@ -411,7 +405,7 @@ def test_connections_are_killed_by_their_endpoint(x: Client) -> None:
         assert len(x.get("/2/connections", endpoints="filtered_stream").json()["data"]) == 1
         assert "data" not in x.get("/2/connections", endpoints="sample_stream").json()
         for endpoint, killed in (("sample_stream", 0), ("filtered_stream", 1)):
-            answer = x.session.delete(f"{x.server.url}/2/connections/{endpoint}", timeout=5)
+            answer = x.session.delete(f"{x.server.url}/2/connections/{endpoint}", timeout=30)
             assert answer.json()["data"]["successful_kills"] == killed
         for _ in response.iter_content(None):
             pass

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support import eventually
 
 from bemtevi.errors import ConflictError, CorruptionError, StorageError, UsageError
 from bemtevi.lake.layout import JournalLayout
@@ -57,13 +58,6 @@ Open = Callable[..., Journal]
 def end(journal: Journal) -> None:
     journal.close()
     journal.release()
-
-
-def eventually(true: Callable[[], bool], seconds: float = 5.0) -> None:
-    until = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < until, "it did not come to pass"
-        time.sleep(0.002)
 
 
 def sealed(layout: JournalLayout) -> list[Messages]:
