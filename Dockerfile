@@ -12,7 +12,7 @@ COPY requirements.lock pyproject.toml ./
 # What the program needs, at the versions of requirements.lock: a layer that changes with them alone.
 RUN python3 -c 'import tomllib; project = tomllib.load(open("pyproject.toml", "rb")); \
 extras = project["project"]["optional-dependencies"]; \
-print(*project["project"]["dependencies"], *extras["serve"], *extras["simulate"], *extras["export"], sep="\n"); \
+print(*project["project"]["dependencies"], *extras["serve"], *extras["simulate"], *extras["export"], *extras["openlineage"], sep="\n"); \
 print(*project["build-system"]["requires"], "editables", sep="\n")' > wanted.txt \
   && /opt/bemtevi/bin/pip install --no-cache-dir --disable-pip-version-check \
      --constraint requirements.lock --requirement wanted.txt

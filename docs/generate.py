@@ -97,6 +97,9 @@ GRAFANA_AT=127.0.0.1:3000
 # BEMTEVI_ALERT_URL=https://chat.example.com/hook
 # BEMTEVI_DAGS_RETRY_SECONDS=300
 
+# Where OpenLineage events go, with BEMTEVI_OPENLINEAGE=true.
+# OPENLINEAGE_URL=
+
 # Images, and the base of those that are built here. BEMTEVI_SECRETS is the folder of secrets.
 # BASE=python:3.11-slim-bookworm
 # BEMTEVI_IMAGE=bemtevi:local

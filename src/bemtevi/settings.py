@@ -25,6 +25,7 @@ from bemtevi.errors import UsageError
 
 FILE = Path("bemtevi.toml")
 MEBIBYTE = 1024 * 1024
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 SIZE = re.compile(r"\d+(\.\d+)?\s*[KMGT]i?B")
 
 KEYS_OF_STORE = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -124,6 +125,15 @@ class Settings(BaseSettings):
         description="Bytes of layer-1 files consolidated in one step; `run` begins one when as much waits.",
     )
 
+    openlineage: bool = Field(
+        False,
+        description="Whether consolidate, rebuild and maintain are told as OpenLineage events; where to, say "
+        "`openlineage.yml` or `OPENLINEAGE_*`.",
+    )
+    openlineage_namespace: str = Field("bemtevi", description="Namespace of the jobs in those events.")
+    openlineage_parent: str | None = Field(
+        None, description="The run of a scheduler that they belong to: `namespace/job/run id`, the id a UUID."
+    )
     retention_versions_hours: int = Field(
         6,
         ge=1,
@@ -153,6 +163,15 @@ class Settings(BaseSettings):
         """Refuse a zone that the IANA database does not know."""
         if value not in available_timezones():
             raise ValueError(f"'{value}' is not a time zone of the IANA database (America/Sao_Paulo is)")
+        return value
+
+    @field_validator("openlineage_parent")
+    @classmethod
+    def run_of_a_scheduler(cls, value: str | None) -> str | None:
+        """Refuse what does not name a run."""
+        parts = [] if value is None else value.rsplit("/", 2)
+        if value is not None and (len(parts) != 3 or not all(parts) or not UUID.fullmatch(parts[-1])):
+            raise ValueError(f"'{value}' names no run: write namespace/job/run id, the id a UUID")
         return value
 
     @field_validator("memory_limit")

@@ -24,6 +24,7 @@ from bemtevi.listen import erase_journal
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 from bemtevi.warehouse.erase import Erased, Erasure
+from bemtevi.warehouse.lineage_sender import lineage_told
 from bemtevi.warehouse.maintain import Maintenance, Policy
 from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import Comparison, compare, examine_tables
@@ -59,7 +60,11 @@ def maintain(
         _verify(settings, lake, as_json=as_json)
         return
     work_of_one = maintenance(settings, lake)
-    done = work_of_one.plan() if dry_run else work_of_one.run()
+    if dry_run:
+        done = work_of_one.plan()
+    else:
+        with lineage_told(settings, lake, "maintain"):
+            done = work_of_one.run()
     for line in erased_in_words(work_of_one.erased):
         _say({"erased": line} if as_json else line)
     if not done and not as_json:
@@ -102,7 +107,8 @@ def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: t
     for _ in turns(pause, stop):
         try:
             work = maintenance(settings, lake)
-            done = work.run()
+            with lineage_told(settings, lake, "maintain"):
+                done = work.run()
             for wait in work.erased.waits:
                 log.warning("erase.waits", reason=wait)
             log.info(

@@ -12,6 +12,7 @@ from bemtevi.cli.times import moment
 from bemtevi.cli.warehouse import PATIENCE_SECONDS, hours, sentence
 from bemtevi.errors import UsageError
 from bemtevi.warehouse.engines import open_engine
+from bemtevi.warehouse.lineage_sender import lineage_told
 from bemtevi.warehouse.rebuild import Rebuild
 from bemtevi.warehouse.run import last_run
 
@@ -36,7 +37,11 @@ def rebuild(
         period = hours(moment(start, settings.zone, now), moment(end, settings.zone, now))
     before = last_run(lake)
     console = told()
-    with console.status("rebuilding …") as status, open_engine(settings, lake) as engine:
+    with (
+        lineage_told(settings, lake, "rebuild"),
+        console.status("rebuilding …") as status,
+        open_engine(settings, lake) as engine,
+    ):
         work = Rebuild(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC), PATIENCE_SECONDS)
         run = work.run(table, period, lambda share: status.update(f"rebuilding … {share:.0%}"))
     if run is None:

@@ -21,6 +21,7 @@ from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
 from bemtevi.warehouse.consolidate import Consolidation
 from bemtevi.warehouse.engines import open_engine
+from bemtevi.warehouse.lineage_sender import lineage_told
 from bemtevi.warehouse.run import Run
 from bemtevi.warehouse.waiting import Waiting
 
@@ -95,7 +96,7 @@ def consolidate_once(
 
     `patience`: seconds to wait for who is consolidating or maintaining the lake.
     """
-    with open_engine(settings, lake) as engine:
+    with lineage_told(settings, lake, "consolidate"), open_engine(settings, lake) as engine:
         work = Consolidation(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC), patience)
         runs = list(work.run_new())
         if period is not None:

@@ -70,6 +70,8 @@ class Commit:
     size: int
     transaction: tuple[str, int] | None = None
     """The application and its number that the commit carries."""
+    rows: int = 0
+    """Rows of those files, as far as the log counts them."""
 
 
 class Table:
@@ -186,6 +188,7 @@ class Table:
                 [f"{self.uri}/{add['path']}" for add in new],
                 sum(add["size"] for add in new),
                 (carried[0]["appId"], carried[0]["version"]) if carried else None,
+                sum(json.loads(add.get("stats") or "{}").get("numRecords") or 0 for add in new),
             )
 
     def writer(self, version: int) -> str | None:
