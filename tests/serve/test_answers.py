@@ -91,6 +91,18 @@ def test_completeness_stands_in_every_answer(client: TestClient) -> None:
         assert len([gap for gap in told["gaps"] if gap["cause"] != "not yet listening"]) == 2
 
 
+def test_domains_are_of_the_addresses_behind_the_short_ones(client: TestClient, heard: Lake) -> None:
+    told = got(client, "hashtags/covid19/domains", last="30d", limit=1000)["data"]
+    known = rows(
+        heard,
+        "select domain, count(distinct (network, post_id)) as posts from bridge_post_url "
+        "join bridge_post_hashtag using (network, post_id) where hashtag = 'covid19' and domain <> 't.co' "
+        "group by domain order by posts desc, domain",
+    )
+    assert len(known) > 3
+    assert [(row["domain"], row["posts"]) for row in told] == [(row["domain"], row["posts"]) for row in known]
+
+
 def test_a_followed_hashtag_without_posts_is_no_error(client: TestClient) -> None:
     assert got(client, "hashtags/silêncio/summary")["data"]["posts"] == 0
     followed = got(client, "hashtags", followed="true", sparkline="true", last="24h")["data"]

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from bemtevi.serve.api import create_app
 from bemtevi.serve.api.guard import POLICY, Access
 from bemtevi.serve.api.withheld import LEAST_AUTHORS
+from bemtevi.serve.memory_bound import resident
 from bemtevi.serve.snapshot import Snapshots
 
 ATTACKS = [
@@ -53,6 +54,80 @@ ATTACKS = [
     "select len(range(3000000000))",
     "select list_sort(generate_series(1, 500000000))[1]",
     "select list_resize([1], 3000000000)",
+    "select lpad('x', 2000000000, 'x')",
+    "select len('x'.rpad(2000000000, 'x'))",
+    "select printf('%2000000000d', 1)",
+    "select format('{:2000000000}', 1)",
+    "select len(" + "replace(" * 9 + "'xxxxxxxxxx'" + ", 'x', 'xxxxxxxxxx')" * 9 + ")",
+    "select len(regexp_replace(regexp_replace(text, '.', text, 'g'), '.', text, 'g')) from fact_post",
+    "select len(s) from " + "(select s || s as s from " * 25 + "(select 'x' as s)" + ")" * 25,
+    "select len(concat(s, s, s)) from (select concat(s, s, s, s) as s from (select concat("
+    + ", ".join(["text"] * 900)
+    + ") as s from fact_post))",
+    # comments hide nothing, and one statement is one
+    "select 1 /* ; */; -- select 2\n drop view fact_post",
+    "/* select 1 */ copy (select 1) to '/tmp/bemtevi-attack.csv'",
+    "select 1 --\n; attach ':memory:' as other",
+    "se/**/lect * fr/**/om read_text('/etc/passwd')",
+    "select * from read_text/**/('/etc/passwd')",
+    "select * from (values (1)) as v(x), read_text('/etc/passwd')",
+    "select (select content from read_text('/etc/passwd'))",
+    "with x as (from read_text('/etc/passwd')) select * from x",
+    "select 1 where exists (from read_blob('/proc/self/environ'))",
+    "select * from '/proc/self/environ'",
+    "select * from 'file:///etc/passwd'",
+    "select * from 's3://bucket/key.parquet'",
+    "select * from read_json('/etc/passwd')",
+    "select * from read_json_objects('/etc/passwd')",
+    "select * from read_ndjson('/etc/passwd')",
+    "select * from delta_scan('/etc')",
+    "attach ':memory:' as other",
+    "attach 'https://127.0.0.1:1/x.db' as other (read_only)",
+    "detach memory",
+    "use memory",
+    "copy fact_post from '/etc/passwd'",
+    "copy (select 1) to '/dev/stdout'",
+    "copy (select 1) to '/tmp/bemtevi-attack' (format parquet, partition_by (x))",
+    "import database '/tmp/bemtevi-attack'",
+    "force install httpfs from 'https://127.0.0.1:1'",
+    "load '/tmp/bemtevi-attack.duckdb_extension'",
+    "update extensions",
+    "set threads = 100",
+    "set global memory_limit = '100GB'",
+    "set lock_configuration = false",
+    "set allowed_paths = ['/etc/passwd']",
+    "set temp_directory = '/tmp/bemtevi-attack'",
+    "set variable x = 1",
+    "pragma memory_limit = '100GB'",
+    "pragma enable_profiling",
+    "pragma table_info('fact_post')",
+    "create secret s (type s3, key_id 'x', secret 'y')",
+    "create macro m() as table select * from read_text('/etc/passwd')",
+    "create temp table mine as select 1",
+    "alter view fact_post rename to other",
+    "update fact_post set text = 'x'",
+    "truncate fact_post",
+    "begin",
+    "commit",
+    "rollback",
+    "vacuum",
+    "analyze",
+    "explain analyze delete from fact_post",
+    "call pragma_version()",
+    "comment on view fact_post is 'x'",
+    "pivot fact_post on type",
+    "select pg_sleep(100)",
+    "select getvariable('x')",
+    "select nextval('x')",
+    "select current_query()",
+    "select which_secret('s3://x', 's3')",
+    "select * from test_all_types()",
+    "select * from duckdb_functions()",
+    "select * from pg_catalog.pg_tables",
+    "select * from sqlite_master",
+    "select * from memory.main.fact_post",
+    "select * from temp.x",
+    "select * from system.main.duckdb_settings",
     "select * from duckdb_settings()",
     "select * from duckdb_secrets()",
     "select * from pragma_storage_info('fact_post')",
@@ -99,14 +174,36 @@ def test_an_attack_is_refused_and_the_server_is_well(
         "select * from range(100000000) a, range(100000000) b order by random()",
         "select list(a.range) from range(100000000) a, range(100) b",
         "select string_agg(a.range) from range(100000000) a, range(100) b",
+        "with recursive r as (select 'xx' as s union all select s || s from r) select max(len(s)) from r",
+        "with recursive r as (select [1] s union all select list_concat(s, s) from r) select max(s) from r",
+        "select count(distinct a.text || b.text || c.post_id) from fact_post a, fact_post b, fact_post c",
+        "select array_agg(a.post_id order by random()) from fact_post a, fact_post b, fact_post c",
+        "select histogram(a.post_id || b.post_id || c.post_id) from fact_post a, fact_post b, fact_post c",
+        "select a.*, b.*, c.* from fact_post a, fact_post b, fact_post c order by md5(a.text || b.text)",
     ],
 )
 def test_what_has_no_end_is_stopped(snapshots: Snapshots, sql: str) -> None:
     client = TestClient(create_app(snapshots, Access(None), seconds=1.0), base_url="http://127.0.0.1")
     began = time.monotonic()
     status, text = ask(client, sql)
-    assert status in (503, 504), text
+    assert status == 422, text
+    assert "takes too" in text or "too much memory" in text
     assert time.monotonic() - began < 20
+    assert ask(client, "select 1")[0] == 200
+
+
+def test_memory_that_the_engine_does_not_count_is_bounded(snapshots: Snapshots) -> None:
+    client = TestClient(create_app(snapshots, Access(None)), base_url="http://127.0.0.1")
+    before, began = resident(), time.monotonic()
+    status, text = ask(
+        client, "select quantile_cont(a.range * b.range, [0.1]) from range(100000) a, range(100000) b"
+    )
+    assert status == 422, text
+    assert time.monotonic() - began < 20
+    after = resident()
+    assert before is not None
+    assert after is not None
+    assert after - before < 1_500_000_000
     assert ask(client, "select 1")[0] == 200
 
 

@@ -38,6 +38,10 @@ class TooLongError(UsageError):
     """A question that was stopped because its time was over."""
 
 
+class TooMuchError(StorageError):
+    """A question that needs more memory than it may have."""
+
+
 @dataclass(frozen=True)
 class Tables:
     """Every table of a lake at one moment, with the files of its version."""
@@ -171,7 +175,7 @@ class Catalog:
         try:
             yield
         except duckdb.OutOfMemoryException:
-            raise StorageError(
+            raise TooMuchError(
                 f"The question needs more than its {self._memory_limit} of memory: ask for less, or give "
                 "more with --memory-limit."
             ) from None

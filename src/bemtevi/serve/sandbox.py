@@ -23,13 +23,20 @@ FORBIDDEN_FUNCTIONS = frozenset(
     {
         *("current_setting", "getenv", "getvariable", "write_log", "set_config", "nextval", "currval"),
         *("current_query", "txid_current", "pg_sleep", "sleep", "sleep_ms", "which_secret", "error"),
-        # lists are made outside of the memory limit: one of these could take all of the machine's
+        # lists and texts are made outside of the memory limit: one of these could take all of the machine's
         *("range", "generate_series", "repeat", "list_resize", "array_resize"),
+        *("lpad", "rpad", "printf", "format", "bitstring"),
         *("parse_duckdb_log_message", "json_execute_serialized_sql", "pragma_version", "sql_auto_complete"),
     }
 )
 MOST_LETTERS = 20_000
 MOST_DEPTH = 200
+JOINING = frozenset({"||", "concat", "concat_ws", "list_concat", "list_cat", "array_concat", "array_cat"})
+REPLACING = frozenset({"replace", "regexp_replace"})
+UNKNOWN_GROWTH = 1_000
+MOST_GROWTH = 100_000
+"""How many times as long as it was a text or list may be made, at the most: the engine does not bound them
+while it makes them, and twenty doublings in a row are a million."""
 
 
 def check(sql: str) -> None:
@@ -49,6 +56,7 @@ def check(sql: str) -> None:
     if len(told.get("statements", ())) != 1:
         raise UsageError("One statement at a time is answered here.")
     tables: set[int] = set()
+    growth = 1
     for node in _nodes(told):
         kind, name = node.get("type"), str(node.get("function_name", "")).lower()
         if kind == "TABLE_FUNCTION":
@@ -61,6 +69,9 @@ def check(sql: str) -> None:
             continue
         elif name in FORBIDDEN_FUNCTIONS or name.startswith(("duckdb_", "pragma_")):
             raise UsageError(f"The function {name} is not allowed here.")
+        growth *= _growth(name, node)
+        if growth > MOST_GROWTH:
+            raise UsageError("The SQL joins or replaces texts too often: they could grow without bound.")
         if kind == "BASE_TABLE" and (node.get("schema_name") or node.get("catalog_name")):
             schema = str(node["schema_name"] or node["catalog_name"])
             raise UsageError(f"The schema {schema} is not allowed here; tables are asked by their names.")
@@ -68,6 +79,17 @@ def check(sql: str) -> None:
             ("duckdb_", "pragma_", "pg_", "sqlite_")
         ):
             raise UsageError(f"The table {node['table_name']} is not one of the lake's.")
+
+
+def _growth(name: str, node: dict[str, Any]) -> int:
+    """How many times as long as its longest argument the answer of a function may be."""
+    arguments: list[dict[str, Any]] = node.get("children") or []
+    if name in JOINING:
+        return max(len(arguments), 1)
+    if name in REPLACING and len(arguments) > 2:
+        value = (arguments[2].get("value") or {}).get("value")
+        return max(len(value), 1) if isinstance(value, str) else UNKNOWN_GROWTH
+    return 1
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from bemtevi import __version__
 from bemtevi.errors import BemteviError
 from bemtevi.serve.api import hashtags, live, pages, posts, several, sql, state
 from bemtevi.serve.api.answering import SECONDS, Answering, told
+from bemtevi.serve.api.description import described
 from bemtevi.serve.api.guard import LOCAL_HOSTS, Access, Guard, problem
 from bemtevi.serve.live import Ring, bring
 from bemtevi.serve.snapshot import Snapshots
@@ -78,4 +79,6 @@ def create_app(
         del request, error
         return problem(500, "A mistake of ours", "It stands in the server's log.")
 
+    made = app.openapi()  # kept by the application, and completed once
+    described(made)
     return app

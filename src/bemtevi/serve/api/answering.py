@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import duckdb
 import msgspec
@@ -30,7 +32,7 @@ from bemtevi.serve.api.guard import Access, problem
 from bemtevi.serve.api.kept import BusyError, KeptAnswers
 from bemtevi.serve.api.withheld import Withheld
 from bemtevi.serve.ask.selection import Question, Selection
-from bemtevi.serve.catalog import Catalog
+from bemtevi.serve.catalog import Catalog, TooLongError, TooMuchError
 from bemtevi.serve.coverage import Coverage, coverage, rules_of
 from bemtevi.serve.export import FORMATS
 from bemtevi.serve.questions import Period
@@ -224,7 +226,7 @@ class Answering:
         return Response(
             as_bytes(table, form),
             media_type=MEDIA[form],
-            headers={"content-disposition": f'attachment; filename="{name}.{ENDINGS.get(form, form)}"'},
+            headers={"content-disposition": attachment(f"{name}.{ENDINGS.get(form, form)}")},
         )
 
     def _meta(self, work: Work, selection: Selection | None) -> dict[str, Any]:
@@ -244,6 +246,12 @@ class Answering:
             if work.asked:
                 meta["sql"] = work.asked[0].literal()
         return meta | work.meta
+
+
+def attachment(name: str) -> str:
+    """A file's name for a header (RFC 6266): hashtags are of any script, a header is not."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
+    return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
 
 def as_bytes(table: pa.Table, form: str) -> bytes:
@@ -273,14 +281,13 @@ def _later(title: str, error: BemteviError) -> Response:
 
 def told(error: BemteviError) -> Response:
     """A mistake that a person can put right, as a problem."""
-    from bemtevi.errors import UsageError
-    from bemtevi.serve.catalog import TooLongError
-
     match error:
         case TooLongError():
             return problem(504, "The question took too long", str(error))
         case UsageError():
             return problem(422, "The question cannot be answered", str(error))
+        case TooMuchError():
+            return problem(503, "The question needs too much memory", "Ask for a shorter period.")
         case BusyError():
             return _later("Too many questions at once", error)
         case NotReadyError():

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from bemtevi.errors import UsageError
-from bemtevi.serve.api.answering import Work
+from bemtevi.serve.api.answering import Work, attachment
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Hashtag, Limit
 from bemtevi.serve.api.withheld import is_small
 from bemtevi.serve.ask import company, counts, lists
@@ -209,7 +209,7 @@ def cooccurrence(
             return Response(
                 text,
                 media_type="application/xml",
-                headers={"content-disposition": "attachment; filename=cooccurrence.gexf"},
+                headers={"content-disposition": attachment(f"{tag}-cooccurrence.gexf")},
             )
         work.meta["limit"], work.meta["more"] = limit, len(rows) > limit
         return {**company.picture(rows), "rows": rows[:limit]} if form == "json" else rows[:limit]

@@ -15,11 +15,14 @@ from bemtevi.serve import sandbox
 from bemtevi.serve.api.answering import MEDIA, Work, as_bytes
 from bemtevi.serve.api.guard import problem
 from bemtevi.serve.api.parameters import Answers
+from bemtevi.serve.catalog import TooLongError, TooMuchError
+from bemtevi.serve.memory_bound import bounded
 
 router = APIRouter(prefix="/api/v1", tags=["sql"])
 MOST_SHOWN = 1_000
 MOST_EXPORTED = 1_000_000
 MOST_BYTES = 128 * 1024 * 1024
+MOST_GROWTH_BYTES = 640 * 1024 * 1024
 
 
 class Statement(BaseModel):
@@ -53,8 +56,14 @@ def sql(
 
     def make(work: Work) -> Any:
         began = time.perf_counter()
-        rows = work.catalog.stream(statement.sql, None, work.cursor)
-        table, more = _bounded(rows, most)
+        try:
+            with bounded(MOST_GROWTH_BYTES, work.cursor.interrupt):
+                rows = work.catalog.stream(statement.sql, None, work.cursor)
+                table, more = _first(rows, most)
+        except TooLongError as error:  # it is the question that is wrong, not the server
+            return problem(422, "The question takes too long or too much memory", str(error))
+        except TooMuchError:
+            return problem(422, "The question needs too much memory", "Ask for less.")
         seconds = round(time.perf_counter() - began, 4)
         if statement.format != "json":
             return Response(
@@ -73,7 +82,7 @@ def sql(
     return answers.answer(request, make, closed=True, kept=False)
 
 
-def _bounded(rows: pa.RecordBatchReader, most: int) -> tuple[pa.Table, bool]:
+def _first(rows: pa.RecordBatchReader, most: int) -> tuple[pa.Table, bool]:
     """The first rows, and whether there are more. Raises UsageError for too many bytes."""
     batches: list[pa.RecordBatch] = []
     number = size = 0

@@ -60,19 +60,19 @@ def _shares(selection: Selection, column: str, limit: int) -> Question:
 
 
 def domains(selection: Selection, limit: int) -> Question:
-    """`domain, posts, authors`: hosts of the links that stand in the texts; a shortened one tells none."""
+    """`domain, posts, authors`: hosts of the links, unshortened where the network says; t.co tells none."""
     return selection.question(
-        rf"""
+        f"""
         with linked as (
           select network, post_id, author_key, unnest(list_distinct(list_transform(
-            regexp_extract_all(text, 'https?://([^/\s?#]+)', 1), lambda host: lower(host)
-          ))) as host
+            urls, lambda link: link.domain
+          ))) as domain
           from ({selection.posts})
+          where urls is not null
         )
-        select regexp_replace(host, '^www\.', '') as domain, count(distinct (network, post_id)) as posts,
-          count(distinct author_key) as authors
+        select domain, count(distinct (network, post_id)) as posts, count(distinct author_key) as authors
         from linked
-        where host not in ('t.co', 'bit.ly')
+        where domain <> 't.co'
         group by domain
         order by posts desc, domain
         limit $limit
