@@ -7,6 +7,7 @@ Owns what waits between the two, in bounded memory, and when the one who puts mu
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import deque
 from collections.abc import Callable
 
@@ -15,9 +16,21 @@ from bemtevi.listen.message import Messages, Origin
 from bemtevi.listen.space import Space
 
 BLOCK_BYTES = 512 * 1024
-"""What is taken at once. Larger blocks cost more than they save: fresh memory for each."""
+"""What is taken at once, at least. Larger blocks cost more than they save: fresh memory for each."""
 BUFFER_BYTES = 16 * 1024 * 1024
 """Above this the reader waits for the disk: the socket's buffer is the next one."""
+
+
+class _Block:
+    """Messages that are taken together, in columns: nothing of them is touched again one by one."""
+
+    __slots__ = ("lengths", "payloads", "received_at", "size")
+
+    def __init__(self) -> None:
+        self.payloads: list[bytes] = []
+        self.received_at = array("q")
+        self.lengths = array("q")
+        self.size = 0
 
 
 class Intake:
@@ -30,7 +43,9 @@ class Intake:
         self._wake = wake
         self._clock = clock
         self._space = space
-        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._lock = threading.Lock()
+        self._whole: deque[_Block] = deque()
+        self._growing = _Block()
         self._sequence = first
         self._bytes_in = 0
         self._bytes_out = 0
@@ -50,16 +65,24 @@ class Intake:
             raise DiskFullError("The disk of the journal is full: free some space.")
         if self.broken:
             raise StorageError("The journal takes no more messages.")
-        self._waiting.append((self._clock() // 1000, payload))
-        self._bytes_in += len(payload)
-        behind = self._bytes_in - self._bytes_out
-        if behind > BLOCK_BYTES:
-            self._wake.set()
-            if behind > BUFFER_BYTES:
-                self.room.clear()
-                # looked at again, since it may have been taken just now
-                if self._bytes_in - self._bytes_out > BUFFER_BYTES and not self.broken:
-                    self._wait()
+        size = len(payload)
+        with self._lock:
+            block = self._growing
+            block.payloads.append(payload)
+            block.received_at.append(self._clock() // 1000)
+            block.lengths.append(size)
+            block.size += size
+            self._bytes_in += size
+            if block.size < BLOCK_BYTES:
+                return
+            self._whole.append(block)
+            self._growing = _Block()
+        self._wake.set()
+        if self._bytes_in - self._bytes_out > BUFFER_BYTES:
+            self.room.clear()
+            # looked at again, since it may have been taken just now
+            if self._bytes_in - self._bytes_out > BUFFER_BYTES and not self.broken:
+                self._wait()
 
     def _wait(self) -> None:
         """Until there is room, or the disk is full: then the next message is refused."""
@@ -67,22 +90,17 @@ class Intake:
             pass
 
     def take(self) -> Messages | None:
-        """What waits, in order, as much as fits a block; None if nothing does. For the journal's thread."""
-        waiting = self._waiting
-        payloads: list[bytes] = []
-        received_at: list[int] = []
-        size = 0
-        for _ in range(len(waiting)):
-            at, payload = waiting.popleft()
-            payloads.append(payload)
-            received_at.append(at)
-            size += len(payload)
-            if size >= BLOCK_BYTES:
-                break
-        if not payloads:
-            return None
+        """What waits, in order, a block of it; None if nothing does. For the journal's thread."""
+        with self._lock:
+            if self._whole:
+                block = self._whole.popleft()
+            elif self._growing.payloads:
+                block, self._growing = self._growing, _Block()
+            else:
+                return None
         first = self._sequence
-        self._sequence += len(payloads)
-        self._bytes_out += size
+        self._sequence += len(block.payloads)
+        self._bytes_out += block.size
         self.room.set()
-        return Messages(self.origin, payloads, received_at, range(first, self._sequence))
+        sequences = range(first, self._sequence)
+        return Messages(self.origin, block.payloads, block.received_at, sequences, lengths=block.lengths)

@@ -46,6 +46,8 @@ class Messages:
     """Where each stood in a file ("line 7"), for the reason of one that cannot be read."""
     column: pa.Array | None = None
     """The payloads as an Arrow string column, where they already lie so; not validated."""
+    lengths: Sequence[int] | None = None
+    """Bytes of each payload, where somebody has counted them already."""
 
     def after(self, sequence: int) -> Messages:
         """Those from this position on."""

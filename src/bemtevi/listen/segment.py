@@ -54,8 +54,8 @@ def pieces(messages: Messages) -> tuple[bytes, bytes, bytes]:
         (
             PREFIX.pack(len(origin), count, first),
             origin,
-            np.fromiter(messages.received_at, "<i8", count).tobytes(),
-            np.fromiter(map(len, payloads), "<u4", count).tobytes(),
+            np.asarray(messages.received_at, "<i8").tobytes(),
+            np.asarray(messages.lengths or [*map(len, payloads)], "<u4").tobytes(),
         )
     )
     length = len(head) + len(data)
