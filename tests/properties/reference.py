@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
@@ -44,6 +44,8 @@ class Seen:
 
 def tables(messages: Iterable[Message], zone: ZoneInfo) -> dict[str, Any]:
     """The content of the tables that a stream of X's v2 messages makes, in whatever order it came."""
+    messages = list(messages)
+    gone = _gone(messages)
     sightings: dict[str, list[Seen]] = defaultdict(list)
     authors: dict[str, dict[datetime, tuple[datetime, int, str]]] = defaultdict(dict)
     for message in messages:
@@ -56,7 +58,11 @@ def tables(messages: Iterable[Message], zone: ZoneInfo) -> dict[str, Any]:
             known = authors[user["id"]].get(hour)
             if known is None or (said[0], said[1]) > (known[0], known[1]):
                 authors[user["id"]][hour] = said
-    facts = {post_id: _fact(post_id, seen, zone) for post_id, seen in sightings.items()}
+    facts = {
+        post_id: fact
+        for post_id, seen in sightings.items()
+        if not _hidden(fact := _fact(post_id, seen, zone), gone)
+    }
     tagged = [(fact, tag) for fact in facts.values() for tag in fact["hashtags"]]
     return {
         "fact_post": facts,
@@ -73,8 +79,42 @@ def tables(messages: Iterable[Message], zone: ZoneInfo) -> dict[str, Any]:
             for one, other in combinations(sorted(fact["hashtags"]), 2)
         ),
         "dim_hashtag": {tag: _hashtag(tag, tagged) for _, tag in tagged},
-        "dim_user": {author_id: _versions(hours) for author_id, hours in authors.items()},
+        "dim_user": {
+            author_id: _versions(hours)
+            for author_id, hours in authors.items()
+            if ("author", author_id) not in gone
+        },
     }
+
+
+def _gone(messages: Iterable[Message]) -> set[tuple[str, str]]:
+    """The posts and authors whose last word is that they are gone; of two at once, that one."""
+    words: dict[tuple[str, str], tuple[datetime, bool]] = {}
+    for message in messages:
+        for subject, gone in _words(message.payload):
+            words[subject] = max(
+                words.get(subject, (message.received_at, False)), (message.received_at, gone)
+            )
+    return {subject for subject, (_, gone) in words.items() if gone}
+
+
+def _words(payload: bytes) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Who or what is gone (or back) by a message."""
+    try:
+        message = json.loads(payload)
+    except ValueError:
+        return
+    for name, body in message.items() if isinstance(message, dict) else ():
+        if name in ("delete", "undrop"):
+            yield ("post", body["status"]["id_str"]), name == "delete"
+        elif name.startswith("user_"):
+            yield ("author", str(body["id"])), not name.startswith("user_un")
+
+
+def _hidden(fact: dict[str, Any], gone: set[tuple[str, str]]) -> bool:
+    """Whether it is gone, who wrote it is, or what it reposts is."""
+    subjects = {("post", fact["post_id"]), ("author", fact["author_id"]), ("post", fact["reposts"])}
+    return not subjects.isdisjoint(gone)
 
 
 def _fact(post_id: str, seen: list[Seen], zone: ZoneInfo) -> dict[str, Any]:
@@ -95,6 +135,7 @@ def _fact(post_id: str, seen: list[Seen], zone: ZoneInfo) -> dict[str, Any]:
         "created_date": created_at.astimezone(zone).date(),
         "like_count": latest["public_metrics"]["like_count"],
         "edited_from": history[position - 1] if position else None,
+        "reposts": latest.get("referenced_tweets", [{"id": None}])[0]["id"],
         "hashtags": hashtags,
         "first_received_at": min(one.received_at for one in seen),
         "last_received_at": max(one.received_at for one in seen),
