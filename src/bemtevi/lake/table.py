@@ -91,6 +91,8 @@ class Table:
         self.storage_options = storage_options
         self._properties = properties
         self._single_writer = single_writer
+        self._opened: tuple[int, DeltaTable] | None = None
+        """The version that was asked for last, by its number: what it holds does not change."""
         self.is_local = "://" not in uri
         """Whether the table is a folder of this machine."""
 
@@ -306,6 +308,8 @@ class Table:
             admit(self.uri.rsplit("/", 2)[0], self.storage_options)
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
+        if version is not None and self._opened is not None and self._opened[0] == version:
+            return self._opened[1]
         with self.told():
             try:
                 table = self._replayed(version)
@@ -317,6 +321,8 @@ class Table:
                 f"The table {self.uri} was made by a newer bemtevi (lake version {made_by}, this program "
                 f"knows {LAKE_VERSION}): update bemtevi."
             )
+        if version is not None:
+            self._opened = version, table
         return table
 
     def _addresses(self, uris: list[str]) -> list[str]:

@@ -111,7 +111,7 @@ class StoredIds:
         ]
         parts = ["select id from hidden"]
         for model in load_models():
-            files = files_of(self._lake, model, versions)
+            files = files_of(self._lake.table(model.definition), versions)
             for column, which in COLUMNS[subject].get(model.name, {}).items() if files else ():
                 parts.append(f"select {column} from {parquet(files)} where network = '{NETWORK}' and {which}")
         sql = f"""

@@ -41,7 +41,7 @@ class Concerned:
             for model in self._models:
                 # what is made of other tables alone goes with them
                 if model.scope is Scope.HOURS and "existing" in model.inputs:
-                    files = files_of(self._lake, model, last.table_versions)
+                    files = files_of(self._lake.table(model.definition), last.table_versions)
                     found[model.touched] |= {*self._engine.concerned_hours(model, files)}
         return {column: sorted(hours) for column, hours in found.items()}
 

@@ -110,6 +110,7 @@ class Consolidation:
         self._clock = clock
         self._patience = patience
         self._models = load_models()
+        self._tables = {model.name: lake.table(model.definition) for model in self._models}
         self._zone = ZoneInfo(lake.timezone)
         self._deletions = Deletions(lake, engine, clock)
         self._before: dict[str, int] = {}
@@ -171,7 +172,7 @@ class Consolidation:
 
     def _files(self, model: Model, versions: Mapping[str, int], where: str | None = None) -> list[str]:
         """The files of a table at its version, all or those with rows of `where`; none before its first."""
-        return files_of(self._lake, model, versions, where)
+        return files_of(self._tables[model.name], versions, where)
 
     def _step_again(self, kind: str, hours: Sequence[datetime], last: Run) -> Run:
         """Make some hours again from all of layer 1 that is consolidated so far."""
@@ -351,7 +352,7 @@ class Consolidation:
                 changed = self._differs(model)
             # nothing changed, no version: but for the first, which makes the table
             if changed or model.name not in versions:
-                writing.begin(self._lake.table(model.definition), files, self._rows(model, files, hours))
+                writing.begin(self._tables[model.name], files, self._rows(model, files, hours))
             plans[model.name] = Plan(hours, existing, made)
         inspection.look_across(self._models)
         for model in self._models:

@@ -17,6 +17,7 @@ from bemtevi.errors import ConflictError, UsageError
 from bemtevi.lake.commit import this_process
 from bemtevi.lake.definition import TIMESTAMP, Column, Derived, TableDefinition
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.table import Table
 from bemtevi.warehouse.model import Model
 
 MAINTENANCE = "maintenance"
@@ -186,12 +187,11 @@ def pinned(versions: dict[str, int]) -> list[dict[str, str | int]]:
     return [{"table": name, "version": version} for name, version in sorted(versions.items())]
 
 
-def files_of(lake: Lake, model: Model, versions: Mapping[str, int], where: str | None = None) -> list[str]:
+def files_of(table: Table, versions: Mapping[str, int], where: str | None = None) -> list[str]:
     """The files of a table at its version, all or those with rows of `where`; none before its first."""
-    version = versions.get(model.name)
+    version = versions.get(table.definition.name)
     if version is None:
         return []
-    table = lake.table(model.definition)
     return list(table.snapshot(version).files) if where is None else table.files(version, where)
 
 
