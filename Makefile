@@ -5,12 +5,13 @@ BIN := .venv/bin
 READY := .venv/.ready
 AIRFLOW := .venv-airflow
 COMPOSE := .venv-compose
+SPARK_READY := .venv/.spark-ready
 MINUTES ?= 15
 # Many tests wait for a clock: more of them than there are cores run side by side.
 WORKERS ?= 4
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts test-spark soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -30,7 +31,8 @@ demo: $(READY) ## The whole path in a minute, without key or internet
 	@$(BIN)/bemtevi demo
 
 test: $(READY) lint ## Lint, types and the tests
-	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not s3 and not airflow and not compose"
+	$(BIN)/python -m pytest $(BESIDE) -m "not heavy and not faults and not browser and not s3 and not airflow and not compose and not spark"
+	@command -v java >/dev/null || echo "Left out: the tests on Spark, which need Java 17 or 21; make test-spark installs it."
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
 	$(BIN)/python -m pytest -m heavy
@@ -70,6 +72,16 @@ $(COMPOSE)/.ready:
 test-alerts: ## The alerts, raised and silent, by Prometheus's own tool
 	@command -v promtool >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus; } >/dev/null
 	cd deploy/prometheus && promtool check rules rules.yml && promtool test rules rules_test.yml
+
+test-spark: $(SPARK_READY) ## The same tables on Spark, with Java 17 or 21
+	@command -v java >/dev/null || { apt-get update -qq && { \
+	  apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless || \
+	  apt-get install -y -qq --no-install-recommends openjdk-21-jre-headless; }; } >/dev/null
+	$(BIN)/python -m pytest -m spark tests/spark
+
+$(SPARK_READY): requirements-spark.lock $(READY)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-spark.lock
+	@touch $(SPARK_READY)
 
 lint: $(READY) ## Format, rules, types, imports, reference pages
 	$(BIN)/ruff format --check .

@@ -48,7 +48,13 @@ class Settings(BaseSettings):
     )
     journal: Path = Field(Path("journal"), description="Local folder of segments not yet in layer 1.")
     timezone: str = Field("America/Sao_Paulo", description="Zone of local times and partitions of layer 2.")
-    engine: Literal["duckdb"] = Field("duckdb", description="Engine that consolidates.")
+    engine: Literal["duckdb", "spark"] = Field(
+        "duckdb", description="Engine that consolidates: duckdb on this machine, spark on a cluster."
+    )
+    spark: str = Field(
+        "local[*]",
+        description="Where Spark runs: local[*], a master such as spark://host:7077, or a Connect server sc://host.",
+    )
     memory_limit: str = Field("1GB", description="Memory that the engine may use before it spills to disk.")
     threads: int | None = Field(None, ge=1, description="Threads of the engine; all cores if not set.")
     x_bearer_token: SecretStr | None = Field(None, description="App-only bearer token of X's API v2.")
@@ -180,6 +186,16 @@ class Settings(BaseSettings):
         """Refuse what is not a size."""
         if not SIZE.fullmatch(value):
             raise ValueError(f"'{value}' is no size: write a number and KB, MB, GB or TB, for example 2GB")
+        return value
+
+    @field_validator("spark")
+    @classmethod
+    def place_of_spark(cls, value: str) -> str:
+        """Refuse what is neither a master URL nor a Connect URL."""
+        if not re.match(r"local($|\[)|(spark|k8s|sc)://|yarn$", value):
+            raise ValueError(
+                f"'{value}' is no place for Spark: write local[*], spark://HOST:7077 or sc://HOST"
+            )
         return value
 
     @field_validator("lake")

@@ -115,6 +115,9 @@ app = typer.Typer(
 )
 
 
+ENGINE_HELP = "duckdb, or spark where BEMTEVI_SPARK says."
+
+
 @dataclass
 class Flags:
     """The global flags, before settings are made of them."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock, Timeout
 
-from bemtevi.cli import checks_of_x
+from bemtevi.cli import checks_of_spark, checks_of_x
 from bemtevi.cli.check import Check, said, some
 from bemtevi.errors import BemteviError
 from bemtevi.lake.credentials import way
@@ -200,6 +200,8 @@ def engine(settings: Settings) -> Iterator[Check]:
         yield Check("engine", "broken", f"DuckDB cannot be used: {error}", "make setup")
         return
     yield Check("engine", "good", f"DuckDB {duckdb.__version__} with {shown[0] if shown else '?'} of memory")
+    if settings.engine == "spark":
+        yield from checks_of_spark.spark(settings)
 
 
 def _held(lock: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from bemtevi.cli.app import app, lake_of, only_warnings, out
+from bemtevi.cli.app import ENGINE_HELP, app, lake_of, only_warnings, out
 from bemtevi.cli.check import Check
 from bemtevi.cli.checks import all_checks
 from bemtevi.errors import BemteviError
@@ -28,13 +28,14 @@ MARKS = {
 def doctor(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP)] = None,
 ) -> None:
     """Check token, clock, rules, usage, journal, disk, lake, gaps and engine, and say what to fix.
 
     Changes nothing. The exit code is not 0 if something is broken; a warning or a note leaves it 0.
     """
     only_warnings(context)
-    settings, lake = lake_of(context)
+    settings, lake = lake_of(context, engine=engine)
     found: list[Check] = []
     for check in all_checks(settings, lake, lambda: datetime.now(UTC)):
         found.append(check)

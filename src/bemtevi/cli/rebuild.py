@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bemtevi.cli.app import app, lake_of, out, told
+from bemtevi.cli.app import ENGINE_HELP, app, lake_of, out, told
 from bemtevi.cli.times import moment
 from bemtevi.cli.warehouse import PATIENCE_SECONDS, hours, sentence
 from bemtevi.errors import UsageError
@@ -24,9 +24,10 @@ def rebuild(
     start: Annotated[str | None, typer.Option("--from", help="First hour; all if not given.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Hour before which to stop.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Make the lake anew in this zone.")] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP)] = None,
 ) -> None:
     """Make layer 2 anew from layer 1 beside what readers see, and show it at the end as one step."""
-    settings, lake = lake_of(context, timezone=timezone)
+    settings, lake = lake_of(context, timezone=timezone, engine=engine)
     if (start is None) != (end is None):
         raise UsageError("Give both --from and --to, for example --from 2026-11-24 --to 2026-11-25.")
     if timezone is not None and (table is not None or start is not None):
@@ -40,9 +41,9 @@ def rebuild(
     with (
         lineage_told(settings, lake, "rebuild"),
         console.status("rebuilding …") as status,
-        open_engine(settings, lake) as engine,
+        open_engine(settings, lake) as opened,
     ):
-        work = Rebuild(lake, engine, settings.batch_bytes, lambda: datetime.now(UTC), PATIENCE_SECONDS)
+        work = Rebuild(lake, opened, settings.batch_bytes, lambda: datetime.now(UTC), PATIENCE_SECONDS)
         run = work.run(table, period, lambda share: status.update(f"rebuilding … {share:.0%}"))
     if run is None:
         out().print("Nothing was consolidated yet; `bemtevi consolidate` makes the tables.")

@@ -11,7 +11,7 @@ import structlog
 import typer
 
 from bemtevi import metrics
-from bemtevi.cli.app import app, lake_of, out
+from bemtevi.cli.app import ENGINE_HELP, app, lake_of, out
 from bemtevi.cli.background import Background, turns
 from bemtevi.cli.times import interval, moment
 from bemtevi.errors import BemteviError, ConflictError, UsageError
@@ -39,9 +39,10 @@ def consolidate(
     every: Annotated[str | None, typer.Option(help="Keep doing it, e.g. 60m: on the hour.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="First hour to make again.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Hour before which to stop.")] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP)] = None,
 ) -> None:
     """Bring what is new in layer 1 into the tables of layer 2; safe to repeat."""
-    settings, lake = lake_of(context)
+    settings, lake = lake_of(context, engine=engine)
     if every is not None:
         if start is not None or end is not None:
             raise UsageError("--every goes with what is new; --from and --to are for one time.")

@@ -229,9 +229,9 @@ class Addition:
         if rows.num_rows == 0:
             return
         self.rows += rows.num_rows
-        whole = [_single(rows[name]) for name in self._split_by]
-        if None not in whole:
-            self._put(tuple(whole), rows)
+        single = [_single(rows[name]) for name in self._split_by]
+        if None not in single:
+            self._put(tuple(single), rows)
             return
         values = rows.select(list(self._split_by)).group_by(list(self._split_by)).aggregate([])
         for value in values.to_pylist():
@@ -246,8 +246,8 @@ class Addition:
         partition = partition_of(path)
         with self._table.told(), self._table.filesystem.open_input_file(path) as source:
             for batch in pq.ParquetFile(source).iter_batches(rows):
-                whole = _whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema)
-                self.add(whole if change is None else change(whole))
+                full = whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema)
+                self.add(full if change is None else change(full))
 
     def finish(self) -> list[ParquetFile]:
         """Close the files; they are whole and durable, and nobody sees them. A second time does nothing."""
@@ -289,7 +289,7 @@ def partition_of(path: str) -> dict[str, str]:
     return dict(part.split("=", 1) for part in path.split("/")[:-1])
 
 
-def _whole(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.Table:
+def whole(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.Table:
     """Rows of a file in the schema of the table: with its partition, and columns that it was made before."""
     columns = []
     for field in schema:

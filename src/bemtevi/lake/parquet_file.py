@@ -12,6 +12,7 @@ import json
 import time
 import uuid
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -25,6 +26,21 @@ from bemtevi.lake.table import COMPRESSION_LEVEL, PAGE_BYTES, Table
 
 ROW_GROUP_BYTES = 4 * 1024 * 1024
 """Bytes of rows in memory before they are encoded: bounds the memory of who writes and of who reads."""
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A whole file of a table, as the log will tell it."""
+
+    path: str
+    size: int
+    partition: dict[str, str]
+    statistics: str
+
+    def action(self, *, data_change: bool) -> AddAction:
+        """What the log says of it."""
+        now = time.time_ns() // 1_000_000
+        return AddAction(self.path, self.size, self.partition, now, data_change, self.statistics)
 
 
 class ParquetFile:
@@ -95,16 +111,14 @@ class ParquetFile:
         with contextlib.suppress(Exception):
             self._table.delete_file(self.path)
 
+    def written(self) -> WrittenFile:
+        """The file, once it is closed."""
+        told = statistics(self._metadata[0], self._table.definition.statistics_columns)
+        return WrittenFile(self.path, self.size, self.partition, json.dumps(told))
+
     def action(self, *, data_change: bool) -> AddAction:
         """What the log says of the closed file."""
-        return AddAction(
-            self.path,
-            self.size,
-            self.partition,
-            time.time_ns() // 1_000_000,
-            data_change,
-            json.dumps(statistics(self._metadata[0], self._table.definition.statistics_columns)),
-        )
+        return self.written().action(data_change=data_change)
 
     def _encode(self, encoder: Executor | None) -> None:
         """Make what waits a row group; with an encoder, while the next rows are made. One at a time."""

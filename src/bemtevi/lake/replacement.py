@@ -7,9 +7,10 @@ are written, to `table` what a table is, and to whoever calls which rows of the 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 import pyarrow as pa
 from deltalake.transaction import AddAction, RemoveAction
@@ -17,6 +18,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from bemtevi import crashpoint
 from bemtevi.errors import ConflictError
 from bemtevi.lake.append import Addition, commit_files, partition_of
+from bemtevi.lake.parquet_file import WrittenFile
 from bemtevi.lake.table import Table
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024
@@ -34,7 +36,8 @@ class Replacement:
             self._delta = table.delta()
         self._removed = self._removals(replaced)
         self._encoder = ThreadPoolExecutor(1, "encoder")
-        self._addition = Addition(table, table.definition.partition_by, self._encoder, ROW_GROUP_BYTES)
+        self._addition = addition_to(table, self._encoder)
+        self._taken: list[WrittenFile] = []
 
     def write(self, rows: pa.RecordBatchReader) -> None:
         """Write rows to files that nobody sees yet. Raises StorageError."""
@@ -46,7 +49,11 @@ class Replacement:
         finally:
             self._encoder.shutdown()
 
-    def commit(self) -> int:
+    def take(self, files: Sequence[WrittenFile]) -> None:
+        """Files of the table that others have written, each of one partition."""
+        self._taken += files
+
+    def commit(self, transaction: tuple[str, int] | None = None) -> int:
         """Make the rows visible and the replaced files invisible, in one commit; the new version.
 
         Raises ConflictError if somebody took one of those files away meanwhile.
@@ -54,17 +61,21 @@ class Replacement:
         table, delta = self.table, self._delta
         actions: list[AddAction | RemoveAction] = [
             *(file.action(data_change=True) for file in self._addition.finish()),
+            *(file.action(data_change=True) for file in self._taken),
             *self._removed,
         ]
         crashpoint.reach(f"{table.definition.name}.committing")
         if actions:
-            commit_files(table, delta, actions)
+            commit_files(table, delta, actions, transaction)
         crashpoint.reach(f"{table.definition.name}.committed")
         return delta.version()
 
     def abandon(self) -> None:
         """Forget what was written. Never after a commit was tried: it may have been made."""
         self._addition.abandon()
+        for file in self._taken:
+            with contextlib.suppress(Exception):
+                self.table.delete_file(file.path)
 
     def _removals(self, replaced: Sequence[str]) -> list[RemoveAction]:
         if not replaced:
@@ -77,3 +88,8 @@ class Replacement:
             raise ConflictError(f"Another process changed {self.table.uri} at the same time; run it again.")
         now = time.time_ns() // 1_000_000
         return [RemoveAction(path, True, now, sizes[path], {**partition_of(path)}) for path in paths]
+
+
+def addition_to(table: Table, encoder: Executor) -> Addition:
+    """What writes rows as a replacement does, in files of one partition each."""
+    return Addition(table, table.definition.partition_by, encoder, ROW_GROUP_BYTES)

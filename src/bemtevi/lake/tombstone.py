@@ -10,7 +10,7 @@ The table has no partition: rows of any age are needed, so it is never cut by ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -229,11 +229,8 @@ def gone(rows: pa.Table) -> pa.Table:
     return held.filter(pc.not_equal(held["action"], Action.RESTORE))
 
 
-def known_again(gone_rows: pa.Table, ids: Iterable[Sequence[str]], suppression: Suppression) -> list[int]:
-    """Of (network, subject, id), the positions of those that were erased: known by their hash. Pure."""
-    erased = set(gone_rows.filter(pc.is_null(gone_rows["id"]))["subject_hash"].to_pylist())
-    if not erased:
-        return []
+def known_again(erased: Collection[str], ids: Iterable[Sequence[str]], suppression: Suppression) -> list[int]:
+    """Of (network, subject, id), the positions of those whose hash is one of the erased. Pure."""
     return [
         index for index, (network, subject, id_) in enumerate(ids)
         if suppression.digest(network, subject, id_) in erased

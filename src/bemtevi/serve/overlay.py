@@ -27,7 +27,7 @@ from bemtevi.serve.arrivals import Arrivals, Batch
 from bemtevi.serve.catalog import Catalog, columns_of
 from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, views
 from bemtevi.warehouse.deletion import Deletions
-from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.hashtag import fold_plain
 from bemtevi.warehouse.model import SINCE_PREFIX, Model, load_models, table_of
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -63,7 +63,9 @@ class Step:
 class Overlay:
     """Newer rows over some catalogs of one run. For one thread. Use as a context manager."""
 
-    def __init__(self, lake: Lake, arrivals: Arrivals, engine: Engine, catalogs: Sequence[Catalog]) -> None:
+    def __init__(
+        self, lake: Lake, arrivals: Arrivals, engine: DuckDBEngine, catalogs: Sequence[Catalog]
+    ) -> None:
         self._arrivals = arrivals
         self._deletions = Deletions(lake, engine, lambda: datetime.now(UTC))
         self.engine = engine

@@ -28,7 +28,6 @@ from bemtevi.serve.arrivals import Arrivals, Tail
 from bemtevi.serve.catalog import Catalog, Tables, tables_of
 from bemtevi.serve.overlay import Overlay, Step
 from bemtevi.warehouse.check_result import read_results
-from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.engines import asked_hashtags
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.run import RUN, Run
@@ -120,7 +119,7 @@ class Snapshots:
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._current: Snapshot | None = None
-        self._engine: Engine | None = None
+        self._engine: DuckDBEngine | None = None
         self._versions = {definition.name: -1 for definition in WATCHED}
         self._ledger_at = 0.0
         self._stop = threading.Event()

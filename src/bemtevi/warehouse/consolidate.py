@@ -13,14 +13,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, Lake, acquire
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.warehouse.concerned import NO_HOUR, Concerned, Hours, some_at_once
 from bemtevi.warehouse.deletion import Deletions
-from bemtevi.warehouse.engine import Engine
+from bemtevi.warehouse.engine import UNREADABLE, Engine, Staged, Write
 from bemtevi.warehouse.hours import (
     HOUR,
     dates_of,
@@ -56,7 +54,7 @@ from bemtevi.warehouse.run import (
     refuse_removed,
     restored,
 )
-from bemtevi.warehouse.writing import Writing
+from bemtevi.warehouse.writing import Writing, written_replacement
 
 FACT = "fact_post"
 OBSERVATION = "observation"
@@ -261,9 +259,9 @@ class Consolidation:
         made.tombstone_version = self._deletions.hide()
         touched = {column: engine.touched_hours(column) for column in hour_columns()} | dict(hours or {})
         if new:
-            self._quarantine(staged.unreadable, raw_version)
+            self._quarantine(staged, raw_version)
             inspection.look_at_messages(files, raw_version)
-            made.quarantined += staged.unreadable.num_rows
+            made.quarantined += staged.unreadable
             self._note_late(made, touched[CREATED_HOUR])
         made.messages += staged.messages
         made.observations += staged.observations
@@ -386,13 +384,13 @@ class Consolidation:
         else:
             self._engine.define_beside(name, model, files, hours, where)
 
-    def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> pa.RecordBatchReader:
+    def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> Write:
         """What takes the place of some files of a table: what was just made, and their other hours."""
         if model.scope in (Scope.WHOLE, Scope.DATES) or not replaced:
-            return self._engine.read(model.name)
+            return self._engine.writing(model.name)
         name = f"kept_{model.name}"
         self._engine.define_beside(name, model, replaced, hours, "true")
-        return self._engine.read(name)
+        return self._engine.writing(name)
 
     def _files_of_dates(
         self, model: Model, versions: Mapping[str, int], hours: Sequence[datetime]
@@ -403,12 +401,12 @@ class Consolidation:
         # to be removed whole: what the log could not tell apart must not be among them
         return [file for file in files if any(end in file for end in ends)]
 
-    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+    def _quarantine(self, staged: Staged, raw_version: int) -> None:
         """Write what staging could not read, once for each version of raw."""
         table = self._lake.table(QUARANTINE)
         done = table.transaction(STAGING)
-        if unreadable.num_rows and (done is None or done < raw_version):
-            table.append(unreadable, (STAGING, raw_version))
+        if staged.unreadable and (done is None or done < raw_version):
+            written_replacement(table, [], self._engine.writing(UNREADABLE)).commit((STAGING, raw_version))
 
 
 def _counts_in(model: Model) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -129,12 +130,10 @@ class Deletions:
             return
         first = {row["subject_hash"]: row for row in erased.to_pylist()}
         now = self._clock()
-        for batch in self._engine.observed_ids():
-            ids = [(row["network"], row["subject"], row["id"]) for row in batch.to_pylist()]
-            for index in known_again(erased, ids, self.tombstones.suppression):
-                network, subject, id_ = ids[index]
-                row = first[self.tombstones.suppression.digest(network, subject, id_)]
-                yield _again(row, id_, now)
+        choose = partial(known_again, frozenset(first), suppression=self.tombstones.suppression)
+        for network, subject, id_ in self._engine.observed_ids(choose):
+            row = first[self.tombstones.suppression.digest(network, subject, id_)]
+            yield _again(row, id_, now)
 
     def _posts_of_asked(
         self, held: pa.Table, posts_of: Callable[[pa.Table], pa.Table]

@@ -6,14 +6,25 @@ what is read or replaced: that is `consolidate`'s.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import pyarrow as pa
 
+from bemtevi.lake.replacement import Replacement
 from bemtevi.warehouse.model import Model
+
+UNREADABLE = "unreadable"
+"""The relation, in the form of `quarantine`, that `stage` makes beside `observation`."""
+
+Write: TypeAlias = Callable[[Replacement], None]
+"""Writes some rows to files that take part in a replacement."""
+Ids: TypeAlias = Sequence[tuple[str, str, str]]
+"""Network, subject and id of posts and authors."""
+Choose: TypeAlias = Callable[[Ids], list[int]]
+"""The positions of those that are wanted. It may be sent to another machine."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +33,8 @@ class Staged:
 
     messages: int
     observations: int
-    unreadable: pa.Table
-    """Rows of `quarantine`: messages that should hold a post and gave none."""
+    unreadable: int
+    """Messages that should hold a post and gave none: the rows of the relation `unreadable`."""
 
 
 class Engine(Protocol):
@@ -35,7 +46,7 @@ class Engine(Protocol):
 
     def __exit__(self, *raised: object) -> None: ...
 
-    def notices(self, files: Sequence[str]) -> pa.RecordBatchReader:
+    def notices(self, files: Sequence[str]) -> Iterable[pa.RecordBatch]:
         """The messages of files of `raw` that may tell of deletions: network, received_at, payload."""
         ...
 
@@ -45,8 +56,8 @@ class Engine(Protocol):
         hours: Sequence[datetime] | None = None,
         holding: Sequence[str] | None = None,
     ) -> Staged:
-        """Make the relation `observation` from files of `raw`; with `hours`, only of posts written in them;
-        with `holding`, only of messages in which one of these ids stands."""
+        """Make the relations `observation` and `unreadable` from files of `raw`; with `hours`, observations
+        only of posts written in them; with `holding`, only of messages in which one of these ids stands."""
         ...
 
     def hide(self, gone: pa.Table) -> None:
@@ -54,9 +65,9 @@ class Engine(Protocol):
         observations, which get the column `is_deleted`, and in what is defined as existing from now on."""
         ...
 
-    def observed_ids(self) -> pa.RecordBatchReader:
-        """Every post and author that the observations name as theirs or as what they refer to: network,
-        subject, id."""
+    def observed_ids(self, choose: Choose) -> Ids:
+        """Those that `choose` wants of every post and author that the observations name as theirs or as what
+        they refer to."""
         ...
 
     def posts_of(self, authors: pa.Table, fact: Model | None = None, files: Sequence[str] = ()) -> pa.Table:
@@ -114,10 +125,15 @@ class Engine(Protocol):
         """The answer to one small SELECT over the relations defined, in the models' SQL; times in UTC."""
         ...
 
-    def read(self, name: str) -> pa.RecordBatchReader:
-        """The rows of a table just made, in the model's order."""
+    def writing(self, name: str) -> Write:
+        """What writes the rows of a relation, as it is now, in the model's order. It is called once, by
+        another thread, while others are made."""
+        ...
+
+    def leave_out(self, files: Sequence[str]) -> int:
+        """Take out of `unreadable` the messages that stand in files of `quarantine`; how many are left."""
         ...
 
     def drop(self, name: str) -> None:
-        """Forget a relation."""
+        """Forget a relation; with `observation` also `unreadable`."""
         ...

@@ -21,6 +21,15 @@ GONE = "gone"
 """The relation of what `lake.tombstone.gone` tells, with ids."""
 
 
+NAMED = {
+    "post_id": "post",
+    "referenced_post_id": "post",
+    "author_id": "author",
+    "referenced_author_id": "author",
+}
+"""What the columns of an observation name: the subject of each."""
+
+
 def prepare() -> list[str]:
     """Statements that make the relations of the rules from the relation `gone`."""
     asked = "origin = 'request' and action = 'delete'"

@@ -76,9 +76,18 @@ class Model:
     @property
     def query(self) -> str:
         """The query with the columns in order and cast to their types."""
-        columns = ", ".join(f'cast("{name}" as {type_}) as "{name}"' for name, type_ in self.types.items())
         order = f" order by {', '.join(self.order)}" if self.order else ""
-        return f"select {columns} from (\n{self.sql}\n) as made{order}"
+        return self.unordered + order
+
+    @property
+    def unordered(self) -> str:
+        """The query without the order of its rows."""
+        return self.typed(self.sql)
+
+    def typed(self, query: str) -> str:
+        """A query with the columns in order and cast to their types."""
+        columns = ", ".join(f'cast("{name}" as {type_}) as "{name}"' for name, type_ in self.types.items())
+        return f"select {columns} from (\n{query}\n) as made"
 
 
 def staging_files() -> dict[str, str]:

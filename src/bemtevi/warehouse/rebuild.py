@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-import pyarrow as pa
-
 from bemtevi import crashpoint
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
@@ -20,7 +18,8 @@ from bemtevi.lake.maintenance import MaintainedTable
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
 from bemtevi.warehouse.concerned import Hours
-from bemtevi.warehouse.consolidate import FACT, OBSERVATION, STAGING, Consolidation, Made, Plan
+from bemtevi.warehouse.consolidate import FACT, OBSERVATION, Consolidation, Made, Plan
+from bemtevi.warehouse.engine import UNREADABLE, Staged
 from bemtevi.warehouse.hours import hours_of, messages_of, midnight, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
@@ -43,7 +42,7 @@ from bemtevi.warehouse.run import (
     refuse_removed,
     restored,
 )
-from bemtevi.warehouse.writing import Writing
+from bemtevi.warehouse.writing import Writing, written_replacement
 
 Period = tuple[datetime, datetime]
 Told = Callable[[float], None]
@@ -220,22 +219,12 @@ class Rebuild(Consolidation):
             versions = {}
         super()._define_beside(name, versions, touched)
 
-    def _quarantine(self, unreadable: pa.Table, raw_version: int) -> None:
+    def _quarantine(self, staged: Staged, raw_version: int) -> None:
         """Write what this version cannot read and an earlier one could."""
         del raw_version
-        if not unreadable.num_rows:
-            return
         table = self._lake.table(QUARANTINE)
-        names = ["session", "sequence"]
-        known = {
-            (row["session"], row["sequence"])
-            for batch in table.scan(names, f"stage = '{STAGING}'")
-            for row in batch.to_pylist()
-        }
-        keys = unreadable.select(names).to_pylist()
-        new = unreadable.filter(pa.array([tuple(key.values()) not in known for key in keys]))
-        if new.num_rows:
-            table.append(new)
+        if staged.unreadable and self._engine.leave_out(table.snapshot().files):
+            written_replacement(table, [], self._engine.writing(UNREADABLE)).commit()
 
 
 def _reads(model: Model) -> set[str]:

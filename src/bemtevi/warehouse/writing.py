@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-import pyarrow as pa
-
 from bemtevi.lake.replacement import Replacement
 from bemtevi.lake.table import Table
+from bemtevi.warehouse.engine import Write
 
 TABLES_AT_ONCE = 2
 """So many tables are written side by side: the largest is not alone at the end, and memory stays bounded."""
@@ -35,9 +34,10 @@ class Writing:
             if not future.cancelled() and future.exception() is None:
                 future.result().abandon()
 
-    def begin(self, table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> None:
+    def begin(self, table: Table, replaced: Sequence[str], write: Write) -> None:
         """Write rows beside what else is done; they will stand in the place of the files of a table."""
-        self._begun[table.definition.name] = self._writers.submit(_written, table, replaced, rows)
+        name = table.definition.name
+        self._begun[name] = self._writers.submit(written_replacement, table, replaced, write)
 
     def commit(self) -> dict[str, int]:
         """Commit every table once all are written; their versions. Raises StorageError, ConflictError."""
@@ -48,10 +48,11 @@ class Writing:
         return dict(zip(written, versions, strict=True))
 
 
-def _written(table: Table, replaced: Sequence[str], rows: pa.RecordBatchReader) -> Replacement:
+def written_replacement(table: Table, replaced: Sequence[str], write: Write) -> Replacement:
+    """A replacement whose rows are written and that nobody sees yet."""
     replacement = Replacement(table, replaced)
     try:
-        replacement.write(rows)
+        write(replacement)
     except BaseException:
         replacement.abandon()
         raise

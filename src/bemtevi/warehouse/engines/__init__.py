@@ -5,6 +5,7 @@ Owns the choice of the engine by the settings, and what each is told of the rule
 
 from __future__ import annotations
 
+from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.track import TrackedRule, read_rules
 from bemtevi.settings import Settings
@@ -15,6 +16,8 @@ from bemtevi.warehouse.hashtag import extract
 
 def open_engine(settings: Settings, lake: Lake) -> Engine:
     """The engine of the settings, to be used as a context manager."""
+    if settings.engine == "spark":
+        return open_spark(settings, lake)
     return open_embedded(settings, lake)
 
 
@@ -24,9 +27,30 @@ def open_embedded(settings: Settings, lake: Lake) -> DuckDBEngine:
         timezone=settings.timezone,
         memory_limit=settings.memory_limit,
         threads=settings.threads,
-        rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(lake, removed=True)},
+        rule_hashtags=_rule_hashtags(lake),
         storage_options=lake.storage_options,
     )
+
+
+def open_spark(settings: Settings, lake: Lake) -> Engine:
+    """The engine of a cluster. Raises UsageError where PySpark is not installed."""
+    try:
+        from bemtevi.warehouse.engines.spark.engine import SparkEngine
+    except ImportError as error:
+        raise UsageError(
+            f"The engine spark needs {error.name}, which is not installed: pip install 'bemtevi[spark]'."
+        ) from None
+    return SparkEngine(
+        place=settings.spark,
+        timezone=settings.timezone,
+        memory_limit=settings.memory_limit,
+        rule_hashtags=_rule_hashtags(lake),
+        storage_options=lake.storage_options,
+    )
+
+
+def _rule_hashtags(lake: Lake) -> dict[str, list[str]]:
+    return {rule.tag: asked_hashtags(rule) for rule in read_rules(lake, removed=True)}
 
 
 def asked_hashtags(rule: TrackedRule) -> list[str]:

@@ -19,7 +19,7 @@ from bemtevi.lake.literal import parquet
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.reading import let_read
 from bemtevi.warehouse import hashtag, hiding, holiday
-from bemtevi.warehouse.engine import Staged
+from bemtevi.warehouse.engine import UNREADABLE, Choose, Ids, Staged, Write
 from bemtevi.warehouse.model import CREATED_HOUR, Model, staging_files
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
@@ -118,14 +118,7 @@ class DuckDBEngine:
     ) -> Staged:
         """Make `observation`; see the contract."""
         run = self._connection.execute
-        within, likely = "true", "true"
-        if hours is not None:
-            within = _in_hours(CREATED_HOUR, hours)
-            # a page may hold posts of any time: only single posts are told apart by the envelope
-            likely = f"(event_at is null or {_in_hours('time_bucket(interval 1 hour, event_at)', hours)})"
-        if holding is not None:
-            run("set variable holding = ?::varchar[]", [list(holding)])
-            likely += " and list_has_any(regexp_extract_all(payload, '[0-9]+'), getvariable('holding'))"
+        within, likely = self._conditions(hours, holding)
         messages = 0
         with self._told():
             run("drop table if exists staged")
@@ -146,8 +139,40 @@ class DuckDBEngine:
                 "create or replace temp view observation as "
                 f"select *, false as is_deleted from staged where {READ} and {within}"
             )
-            unreadable = run("select * from unread order by session, sequence").to_arrow_table()
-        return Staged(messages, self._count("observation"), unreadable.cast(QUARANTINE.schema))
+        return Staged(messages, self._count("observation"), self._count("unread"))
+
+    def stage_messages(
+        self,
+        messages: pa.Table,
+        hours: Sequence[datetime] | None = None,
+        holding: Sequence[str] | None = None,
+    ) -> tuple[int, pa.Table, pa.Table]:
+        """What `stage` makes of some messages, and keeps nothing of: their number, the observations, and the
+        rows of `quarantine`. What an executor of a cluster asks."""
+        run = self._connection.execute
+        within, likely = self._conditions(hours, holding)
+        run("drop table if exists staged")
+        run("drop table if exists unread")
+        self._connection.register("given", messages)
+        run(f"create or replace temp view delivered as select * from given where {likely}")
+        number = self._count("delivered")
+        for (dialect,) in run("select distinct dialect from delivered").fetchall() or [(NO_DIALECT,)]:
+            self._stage_dialect(dialect)
+        observations = run(f"select * from staged where {READ} and {within}").to_arrow_table()
+        unreadable = run("select * from unread").to_arrow_table()
+        return number, observations, unreadable.cast(QUARANTINE.schema)
+
+    def _conditions(self, hours: Sequence[datetime] | None, holding: Sequence[str] | None) -> tuple[str, str]:
+        """Which observations are wanted, and which messages may hold one."""
+        within, likely = "true", "true"
+        if hours is not None:
+            within = _in_hours(CREATED_HOUR, hours)
+            # a page may hold posts of any time: only single posts are told apart by the envelope
+            likely = f"(event_at is null or {_in_hours('time_bucket(interval 1 hour, event_at)', hours)})"
+        if holding is not None:
+            self._connection.execute("set variable holding = ?::varchar[]", [list(holding)])
+            likely += " and list_has_any(regexp_extract_all(payload, '[0-9]+'), getvariable('holding'))"
+        return within, likely
 
     def hide(self, gone: pa.Table) -> None:
         """See the contract."""
@@ -170,20 +195,18 @@ class DuckDBEngine:
             run("alter table hidden rename to staged")
             run("create temp view observation as select * from staged")
 
-    def observed_ids(self) -> pa.RecordBatchReader:
+    def observed_ids(self, choose: Choose) -> Ids:
         """See the contract."""
-        named = {
-            "post_id": "post",
-            "referenced_post_id": "post",
-            "author_id": "author",
-            "referenced_author_id": "author",
-        }
         ids = " union ".join(
             f"select network, '{subject}' as subject, {name} as id from observation where {name} is not null"
-            for name, subject in named.items()
+            for name, subject in hiding.NAMED.items()
         )
+        found: list[tuple[str, str, str]] = []
         with self._told():
-            return self._connection.execute(ids).to_arrow_reader(BATCH_ROWS)
+            for batch in self._connection.execute(ids).to_arrow_reader(BATCH_ROWS):
+                there = [tuple(row.values()) for row in batch.to_pylist()]
+                found += (there[place] for place in choose(there))
+        return found
 
     def posts_of(self, authors: pa.Table, fact: Model | None = None, files: Sequence[str] = ()) -> pa.Table:
         """See the contract."""
@@ -322,12 +345,30 @@ class DuckDBEngine:
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
     def read(self, name: str) -> pa.RecordBatchReader:
-        """See the contract."""
+        """The rows of a table just made, in the model's order; for who answers in this process."""
         with self._told():
             # a connection of its own, so that others can be made meanwhile: what is read is not `temp`
             reading = self._connection.cursor()
             reading.execute("set timezone = 'UTC'")
             return reading.execute(f"select * from {name}").to_arrow_reader(BATCH_ROWS)
+
+    def writing(self, name: str) -> Write:
+        """See the contract."""
+        if name == UNREADABLE:
+            with self._told():
+                ordered = self._connection.execute("select * from unread order by session, sequence")
+                unreadable = ordered.to_arrow_table().cast(QUARANTINE.schema)
+            return lambda replacement: replacement.write(unreadable.to_reader())
+        rows = self.read(name)
+        return lambda replacement: replacement.write(rows)
+
+    def leave_out(self, files: Sequence[str]) -> int:
+        """See the contract."""
+        with self._told():
+            if files:
+                known = f"select (session, sequence) from {parquet(files)} where stage = 'staging'"
+                self._connection.execute(f"delete from unread where (session, sequence) in ({known})")
+            return self._count("unread")
 
     def drop(self, name: str) -> None:
         """See the contract."""

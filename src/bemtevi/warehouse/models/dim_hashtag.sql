@@ -97,7 +97,7 @@ spelt as (
   select hashtag, spelling, sum(posts) as posts
   from counted
   group by hashtag, spelling
-  having sum(posts) > 0
+  having sum(counted.posts) > 0
 ),
 listed as (
   select hashtag, list_sort(list(struct_pack(spelling := spelling, posts := posts))) as spellings

@@ -1,0 +1,111 @@
+"""The Spark session of one setting, BEMTEVI_SPARK.
+
+Owns what Spark is told: where it runs, time in UTC, how much a task reads. It needs no jar beside its own:
+the logs of tables are read by the driver, and their files are written by executors in Python. Leaves to
+Spark's own files (`spark-defaults.conf`) how much memory and how many executors there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from bemtevi.errors import UsageError
+
+INSTALL = "pip install 'bemtevi[spark]'"
+JAVA = range(17, 22)
+"""The versions of Java on which this Spark runs."""
+GET_JAVA = "install Java 17 or 21 (apt install openjdk-17-jre-headless), or set JAVA_HOME to one"
+DRIVER_MEMORY = "2g"
+
+
+def open_session(place: str) -> Any:
+    """The session at a master URL or a Connect URL; made, or the one that there is.
+
+    Raises UsageError with what is missing: PySpark, Java, the cluster.
+    """
+    try:
+        from pyspark.errors import PySparkException
+        from pyspark.sql import SparkSession
+    except ImportError:
+        raise UsageError(f"The engine spark needs PySpark, which is not installed: {INSTALL}.") from None
+    if place.startswith("sc://"):
+        builder = SparkSession.builder.remote(place)
+    else:
+        refuse_without_java()
+        # executors on this machine take this Python, not whichever stands first on the path
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        builder = SparkSession.builder.master(place).appName("bemtevi")
+        for name, value in at_start().items():
+            builder = builder.config(name, value)
+    # it would print every refused query, with its stack, beside the one sentence that we say
+    logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+    try:
+        session = builder.getOrCreate()
+        for name, value in WHILE_RUNNING.items():
+            session.conf.set(name, value)
+    except (PySparkException, OSError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UsageError(
+            f"Spark cannot be used at {place} ({said}): `bemtevi doctor --engine spark` says what is missing."
+        ) from error
+    return session
+
+
+WHILE_RUNNING = {
+    "spark.sql.session.timeZone": "UTC",
+    # a message is 2.5 kB, ten times what it takes on disk: so much a task bounds what a task holds
+    "spark.sql.files.maxPartitionBytes": str(16 * 1024 * 1024),
+    "spark.sql.execution.arrow.maxRecordsPerBatch": "10000",
+    "spark.sql.ansi.enabled": "true",
+    # the files are named, each: nobody needs to look for them
+    "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+}
+
+
+def at_start() -> dict[str, str]:
+    """What a session must be told before it starts; not what the person's own Spark settings say."""
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+    }
+    if not _is_set("spark.driver.memory"):
+        options["spark.driver.memory"] = DRIVER_MEMORY
+    return options
+
+
+def _is_set(name: str) -> bool:
+    """Whether the person's own Spark settings say it."""
+    folder = os.environ.get("SPARK_CONF_DIR")
+    file = Path(folder) / "spark-defaults.conf" if folder else None
+    return file is not None and file.is_file() and name in file.read_text(encoding="utf-8")
+
+
+def refuse_without_java() -> None:
+    """Raises UsageError where there is no Java that this Spark runs on."""
+    version = java_version()
+    if version is None:
+        raise UsageError(f"The engine spark needs Java, and there is none here: {GET_JAVA}.")
+    if version not in JAVA:
+        raise UsageError(f"The engine spark does not run on Java {version}: {GET_JAVA}.")
+
+
+def java_version() -> int | None:
+    """The major version of the Java that Spark would take, or None."""
+    home = os.environ.get("JAVA_HOME")
+    program = str(Path(home) / "bin" / "java") if home else shutil.which("java")
+    if program is None:
+        return None
+    try:
+        told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return None
+    found = re.search(r'version "(\d+)', told.stderr)
+    return int(found[1]) if found else None
