@@ -17,6 +17,7 @@ import hypothesis
 import pytest
 from tests import summary
 from tests.s3.server import S3Server
+from tests.spark import session
 
 # No time limit of an example: tests run side by side, and how long one takes says nothing of what it tests.
 hypothesis.settings.register_profile(
@@ -76,3 +77,10 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def bucket(s3_server: S3Server) -> str:
     """The address of a prefix in a new bucket."""
     return s3_server.bucket(f"bucket-{uuid.uuid4()}") + "/some/prefix"
+
+
+@pytest.fixture(scope="session")
+def small_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One session of Spark for all tests of this process, for small inputs."""
+    with session.small_session(tmp_path_factory.mktemp("spark-conf")):
+        yield

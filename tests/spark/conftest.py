@@ -6,13 +6,13 @@ a test asks for it, so that they can be collected, and left out, where it is not
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.spark.session import PLACE
 from tests.support import consolidate
 
 from bemtevi.lake.lake import Lake
@@ -22,18 +22,6 @@ from bemtevi.warehouse.rebuild import Rebuild
 from bemtevi.warehouse.run import Run
 
 HERE = Path(__file__).parent
-PLACE = "local[2]"
-
-# a compiler that thinks less, plans that are neither compiled nor made again half-way: these inputs are small
-SMALL = """\
-spark.driver.extraJavaOptions -XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m -XX:+UseSerialGC
-spark.sql.codegen.wholeStage false
-spark.sql.codegen.factoryMode NO_CODEGEN
-spark.sql.shuffle.partitions 2
-spark.sql.adaptive.enabled false
-spark.driver.memory 1g
-"""
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is in this folder is `spark`."""
@@ -45,17 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Spark's own settings for small inputs; ends the session that the tests made."""
-    folder = tmp_path_factory.mktemp("spark-conf")
-    (folder / "spark-defaults.conf").write_text(SMALL, encoding="utf-8")
-    os.environ["SPARK_CONF_DIR"] = str(folder)
-    yield
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.getActiveSession()
-    if session is not None:
-        session.stop()
+def small(small_session: None) -> None:
+    """What is begun in this process is small."""
 
 
 Consolidate = Callable[..., list[Run]]
