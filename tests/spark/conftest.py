@@ -23,6 +23,7 @@ from bemtevi.warehouse.run import Run
 
 HERE = Path(__file__).parent
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is in this folder is `spark`."""
     for item in items:
