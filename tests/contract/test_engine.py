@@ -24,7 +24,7 @@ from bemtevi.warehouse.writing import written_replacement
 TEN = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ELEVEN = TEN + timedelta(hours=1)
 UNREAD = {"data": {"id": "not a number", "text": "no time either"}}
-HOW = {"timezone": "America/Sao_Paulo", "memory_limit": "500MB", "rule_hashtags": {}}
+HOW: dict[str, Any] = {"timezone": "America/Sao_Paulo", "memory_limit": "500MB", "rule_hashtags": {}}
 SPARK = pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.timeout(600)])
 
 

@@ -134,7 +134,7 @@ def test_a_step_that_stops_takes_its_files_away(table: Table) -> None:
     put(table, [], rows(1)).commit()
     before = parquet_files(table)
     with pytest.raises(RuntimeError, match="stopped"), Writing() as writing:
-        writing.begin(table, table.snapshot().files, rows(2, 3).to_reader())
+        writing.begin(table, table.snapshot().files, lambda one: one.write(rows(2, 3).to_reader()))
         raise RuntimeError("stopped")
     assert (parquet_files(table), held(table).num_rows) == (before, 1)
 
@@ -151,6 +151,6 @@ def test_rows_that_cannot_be_read_stop_the_step_and_leave_nothing(table: Table) 
         return pa.RecordBatchReader.from_batches(DEFINITION.schema, batches())
 
     with pytest.raises(OSError, match="the disk is gone"), Writing() as writing:
-        writing.begin(table, [], broken())
+        writing.begin(table, [], lambda one: one.write(broken()))
         writing.commit()
     assert (parquet_files(table), held(table).num_rows) == (before, 1)
