@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from tests.integration.test_deletes import by, id_of, word
 from tests.integration.test_real_data import files
-from tests.properties.test_convergence import START, messages
+from tests.properties.reference import Message
+from tests.properties.streams import deliver, streams
 from tests.spark.conftest import Consolidate, differing, twin
 from tests.support import contents, new_lake, post, put, put_file, rows, user
 
@@ -74,10 +75,9 @@ def test_real_files(real_data: Path, tmp_path: Path, on_duckdb: Consolidate, on_
     assert differing(contents(lake), contents(other)) == []
 
 
-@given(given_messages=st.lists(messages(), min_size=2, max_size=14), data=st.data())
+@given(stream=streams(), data=st.data())
 @settings(
     max_examples=3,
-    deadline=None,
     phases=[Phase.generate],  # to make a counterexample smaller would take hours
     suppress_health_check=[
         HealthCheck.too_slow,
@@ -86,21 +86,19 @@ def test_real_files(real_data: Path, tmp_path: Path, on_duckdb: Consolidate, on_
     ],
 )
 def test_engines_by_turns_on_one_lake(
-    given_messages: list[Any], data: st.DataObject, on_duckdb: Consolidate, on_spark: Consolidate
+    stream: list[Message], data: st.DataObject, on_duckdb: Consolidate, on_spark: Consolidate
 ) -> None:
-    """The first slice by one engine, the second by the other: as if one had made all."""
-    cut = data.draw(st.integers(1, len(given_messages) - 1))
-    first, second = data.draw(st.permutations([on_duckdb, on_spark]))
+    """One part by one engine, the other by the other: as if one had made all."""
+    cut = data.draw(st.integers(0, len(stream)))
+    mixed = data.draw(st.permutations(stream))
+    engines = data.draw(st.permutations([on_duckdb, on_spark]))
     with tempfile.TemporaryDirectory() as folder:
         whole, sliced = new_lake(Path(folder) / "whole"), new_lake(Path(folder) / "sliced")
-        for number, message in enumerate(given_messages):
-            at = START + timedelta(seconds=number)
-            for lake in (whole, sliced):
-                put(lake, [message], received_at=at, session=f"s{number}")
-            if number == cut:
-                first(sliced)
+        for run, part in zip(engines, (mixed[:cut], mixed[cut:]), strict=True):
+            deliver(sliced, part)
+            run(sliced)
+        deliver(whole, stream)
         on_duckdb(whole)
-        second(sliced)
         assert differing(contents(whole), contents(sliced)) == []
 
 
