@@ -77,6 +77,7 @@ test-spark: $(SPARK_READY) ## The same tables on Spark, with Java 17 or 21
 	@command -v java >/dev/null || { apt-get update -qq && { \
 	  apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless || \
 	  apt-get install -y -qq --no-install-recommends openjdk-21-jre-headless; }; } >/dev/null
+	@scripts/s3-server >/dev/null
 	$(BIN)/python -m pytest -m spark tests/spark tests/contract/test_engine.py
 
 $(SPARK_READY): requirements-spark.lock $(READY)

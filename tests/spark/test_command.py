@@ -18,20 +18,25 @@ TOPICS = ("covid19", "vacinação")
 
 def bemtevi(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Call a command in a folder and wait for its end: Spark starts slowly."""
-    # with Spark's own settings as they come
+    process = begun(folder, *arguments, **environment)
+    stdout, stderr = process.communicate(timeout=500)
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
+
+
+def begun(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """A command in a folder, with Spark's own settings as they come."""
     outside = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("BEMTEVI_") and name != "SPARK_CONF_DIR"
     }
-    return subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-m", "bemtevi", *map(str, arguments)],
         cwd=folder,
         env={**outside, "COLUMNS": "200", **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=500,
-        check=False,
     )
 
 
