@@ -15,18 +15,20 @@ from bemtevi.settings import Settings
 from bemtevi.warehouse.engines.spark import session
 
 NEEDED = ("pyspark", "pandas", "sqlglot")
+NEEDED_OVER_CONNECT = ("grpcio", "grpcio-status", "googleapis-common-protos")
 PORTS = {"spark": 7077, "sc": 15002}
 ANSWER_SECONDS = 3.0
 
 
 def spark(settings: Settings) -> Iterator[Check]:
     """What the engine spark needs here."""
-    missing = [name for name in NEEDED if not _version(name)]
+    connect = settings.spark.startswith("sc://")
+    missing = [name for name in (*NEEDED, *(NEEDED_OVER_CONNECT if connect else ())) if not _version(name)]
     if missing:
         yield Check("spark", "broken", f"not installed: {', '.join(missing)}", session.INSTALL)
         return
     yield Check("spark", "good", f"PySpark {_version('pyspark')}")
-    if not settings.spark.startswith("sc://"):
+    if not connect:
         yield from java()
     yield from place(settings.spark)
 
