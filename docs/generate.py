@@ -123,7 +123,8 @@ TABLES = """\
 Every table is a Delta table, Parquet files and a log, at `<lake>/layer1/<table>` or `<lake>/layer2/<table>`.
 Types are DuckDB's. `TIMESTAMP WITH TIME ZONE` is an instant, kept in UTC; `TIMESTAMP` is a time on the clock
 of the lake's zone. A column marked *private* holds what a person wrote: its values never stand in the log.
-One marked *worked out when read* is not in the files: `bemtevi query` gives it."""
+One marked *worked out when read* is not in the files: `bemtevi query` gives it; `<table>_plain` is the table
+without such columns, which costs less."""
 VIEWS = """\
 `fact_tweet` and `dim_user_current` have the names of the case, for people who come from it. Asked with
 `bemtevi query`; nothing is stored."""

@@ -28,7 +28,17 @@ pytestmark = pytest.mark.browser
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 AXE = Path(os.environ.get("AXE", "node_modules/axe-core/axe.min.js"))
 PICTURES = Path(os.environ.get("PICTURES", ".pytest_cache/pictures"))
-VIEWS = ("/", "/t/covid19", "/compare?tags=covid19,sus", "/search", "/gaps", "/runs", "/sql", "/about")
+VIEWS = (
+    "/",
+    "/t/covid19",
+    "/t/covid19?last=24h",
+    "/compare?tags=covid19,sus",
+    "/search",
+    "/gaps",
+    "/runs",
+    "/sql",
+    "/about",
+)
 HOSTILE = (
     "<script>window.broken = 1</script> <img src=x onerror='window.broken = 1'> #perigo",
     "\u202eabc \u2066 [x](javascript:alert(1)) #perigo",
@@ -140,7 +150,7 @@ def test_every_view_is_usable_by_everybody(page: Page, url: str, language: str, 
     for view in VIEWS:
         mark = "&" if "?" in view else "?"
         opened(page, f"{url}{view}{mark}hl={language}&theme={theme}")
-        name = view.strip("/").split("?")[0].replace("/", "-") or "overview"
+        name = view.strip("/").replace("?last=", "-").split("?")[0].replace("/", "-") or "overview"
         page.screenshot(path=PICTURES / f"{name}-{language}-{theme}.png", full_page=True)
         assert page.evaluate("document.documentElement.lang") == language
         page.evaluate(AXE.read_text())  # as the tools of the browser do: the page's policy stands
@@ -234,6 +244,36 @@ def test_a_period_is_chosen_by_keys_alone(page: Page, url: str) -> None:
     page.keyboard.press("Enter")
     page.wait_for_url("**from=2026-11-20T13%3A00%3A00.000Z&to=2026-11-21T13%3A00%3A00.000Z**")
     assert page.locator("#custom").get_attribute("aria-pressed") == "true"
+
+
+def test_the_whole_history_moves_and_widens_the_period(page: Page, url: str) -> None:
+    opened(page, f"{url}/t/covid19?hl=en&last=24h")
+    handle = page.locator(".navigator .handle").first
+    whole = page.locator(".tile .value").first.inner_text()
+    for _ in range(24):
+        handle.press("ArrowLeft")
+    assert "–" in page.locator(".navigator strong").inner_text()
+    handle.press("Escape")
+    assert page.locator(".navigator strong").count() == 0
+    for _ in range(24):
+        handle.press("ArrowLeft")
+    handle.press("Enter")
+    page.wait_for_url("**from=**")
+    until(page, ".tile .value", lambda text: text not in (whole, "…"))
+    wider = page.locator(".tile .value").first.inner_text()
+    box = page.locator(".navigator .window").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] - box["width"] / 2, box["y"] + 20, steps=5)
+    page.mouse.up()
+    until(page, ".tile .value", lambda text: text not in (wider, "…"))
+    moved = page.locator(".navigator .window").bounding_box()
+    assert moved is not None
+    assert moved["width"] == pytest.approx(box["width"], abs=3)
+    assert moved["x"] == pytest.approx(box["x"] - box["width"], abs=3)
+    page.go_back()
+    until(page, ".tile .value", lambda text: text == wider)
 
 
 def test_what_is_being_typed_stays(page: Page, url: str) -> None:

@@ -91,6 +91,17 @@ def test_completeness_stands_in_every_answer(client: TestClient) -> None:
         assert len([gap for gap in told["gaps"] if gap["cause"] != "not yet listening"]) == 2
 
 
+def test_the_hashtags_of_most_posts_are_those_of_the_tables(client: TestClient, heard: Lake) -> None:
+    told = got(client, "hashtags", last="30d", limit=30)["data"]
+    known = rows(
+        heard,
+        "select hashtag, count(*) as posts, count(distinct author_key) as authors from bridge_post_hashtag "
+        "join fact_post using (network, post_id) group by all order by posts desc, hashtag limit 30",
+    )
+    assert [{name: row[name] for name in ("hashtag", "posts", "authors")} for row in told] == known
+    assert all(row["spelling"] for row in told)
+
+
 def test_domains_are_of_the_addresses_behind_the_short_ones(client: TestClient, heard: Lake) -> None:
     told = got(client, "hashtags/covid19/domains", last="30d", limit=1000)["data"]
     known = rows(

@@ -220,13 +220,9 @@ class Catalog:
             stored += f" union all by name select * from {parquet(files)}"
         columns = columns_of(definition)
         self._connection.execute(f"create view made.{name}_stored as select {columns} from ({stored})")
-        self._connection.execute(
-            f"create view {name} as "
-            + with_derived(
-                definition,
-                f"select {columns} from made.{name}_stored union all select {columns} from made.{name}",
-            )
-        )
+        rows = f"select {columns} from made.{name}_stored union all select {columns} from made.{name}"
+        for statement in views_of(definition, rows):
+            self._connection.execute(statement)
 
 
 def define_named_views(connection: duckdb.DuckDBPyConnection) -> None:
@@ -239,6 +235,21 @@ def define_named_views(connection: duckdb.DuckDBPyConnection) -> None:
 def columns_of(definition: TableDefinition) -> str:
     """A table's columns, as SQL."""
     return ", ".join(f'"{column}"' for column in definition.schema.names)
+
+
+def views_of(definition: TableDefinition, rows: str) -> list[str]:
+    """The statements that define a table's view over its rows, as SQL.
+
+    Where columns are worked out when they are read, the rows without them are a view too: `<table>_plain`.
+    The engine works such columns out for all rows, wanted or not.
+    """
+    name = definition.name
+    if not definition.derived:
+        return [f"create or replace view {name} as {rows}"]
+    return [
+        f"create or replace view {name}_plain as {rows}",
+        f"create or replace view {name} as {with_derived(definition, f'select * from {name}_plain')}",
+    ]
 
 
 def with_derived(definition: TableDefinition, rows: str) -> str:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import Enum
 
 from bemtevi.lake import literal
-from bemtevi.serve.catalog import columns_of, with_derived
+from bemtevi.serve.catalog import columns_of, views_of
 from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, table_of
 
 DIM_HASHTAG = "dim_hashtag"
@@ -96,9 +96,7 @@ def views(models: Collection[Model], touched: Touched) -> Iterator[str]:
                 newer = _counted(model, touched)
             case _:
                 kept = stored
-        yield f"create or replace view {name} as " + with_derived(
-            model.definition, f"{kept} union all {newer}"
-        )
+        yield from views_of(model.definition, f"{kept} union all {newer}")
     if touched.hours:
         yield _hour_posts(touched)
 

@@ -146,7 +146,7 @@ def catalog(request: Request, answers: Answers) -> Response:
         )
         tables: dict[str, dict[str, Any]] = {}
         for row in rows:
-            grain, columns = described.get(row["table"], ("", {}))
+            grain, columns = described.get(row["table"].removesuffix("_plain"), ("", {}))
             table = tables.setdefault(
                 row["table"],
                 {"table": row["table"], "grain": grain, "columns": [], "example": _example(row["table"])},

@@ -159,19 +159,34 @@ def hours(selection: Selection) -> Question:
 
 
 def hashtags(selection: Selection, limit: int) -> Question:
-    """`hashtag, spelling, posts, authors, last_at`: the hashtags of most collected posts."""
+    """`hashtag, spelling, posts, authors, last_at`: the hashtags of most collected posts.
+
+    Authors are counted for these alone: for all hashtags it costs three times as much.
+    """
     return selection.question(
         f"""
-        with tagged as ({selection.tagged})
-        select tagged.hashtag, any_value(dim_hashtag.spelling) as spelling, count(*) as posts,
-          count(distinct post.author_key) as authors, max(tagged.created_at) as last_at
-        from tagged
-        inner join (select network, post_id, author_key from fact_post as post where {selection.when("post")})
-          as post using (network, post_id)
-        left join dim_hashtag on dim_hashtag.hashtag = tagged.hashtag
-        group by tagged.hashtag
-        order by posts desc, tagged.hashtag
-        limit $limit
+        with tagged as ({selection.tagged}),
+        counted as materialized (
+          select hashtag, count(*) as posts, max(created_at) as last_at
+          from tagged
+          group by hashtag
+          order by posts desc, hashtag
+          limit $limit
+        ),
+        written as (
+          select tagged.hashtag, count(distinct post.author_key) as authors
+          from (select * from tagged semi join counted using (hashtag)) as tagged
+          inner join (
+            select network, post_id, author_key from fact_post as post where {selection.when("post")}
+          ) as post using (network, post_id)
+          group by tagged.hashtag
+        ),
+        known as (select hashtag, spelling from dim_hashtag semi join counted using (hashtag))
+        select counted.hashtag, known.spelling, counted.posts, written.authors, counted.last_at
+        from counted
+        left join written using (hashtag)
+        left join known using (hashtag)
+        order by counted.posts desc, counted.hashtag
         """,
         limit=limit,
     )

@@ -22,6 +22,8 @@ export function t(key, values = {}) {
   if (typeof text === 'object') text = text[plural.select(values.n)] ?? text.other;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? '');
 }
+/** The words for a value that the server tells; a value that has none is shown as it is. */
+export const known = (kind, value) => words[`${kind} ${value}`] ?? value;
 export const state = { zone: 'UTC' };
 const cache = new Map();
 const made = (key, make) => cache.get(key) ?? (cache.set(key, make()), cache.get(key));

@@ -1,10 +1,14 @@
 // @ts-check
 // One hashtag: how much, when, who, about what, and can I trust it?
-import { html, t, number, percent, range, languageName, networkName, when, useAnswer, useEffect, filters, address, go, useMemo, useState, zoneName } from '../lib/core.js';
+import { html, t, number, percent, range, languageName, networkName, when, hourName, useAnswer, useEffect, filters, address, go, useMemo, useState, zoneName } from '../lib/core.js';
 import { Bars, Card, Exports, Heard, Link, Networks, Periods, Posts, Table, Tile } from '../lib/parts.js';
 import { Timeline, timelineTable } from '../charts/timeline.js';
+import { Navigator } from '../charts/navigator.js';
 import { useLive, useSlowly } from '../lib/live.js';
 import { Heat, Network, weekdays } from '../charts/small.js';
+
+const HOUR = 36e5;
+const DAY = 24 * HOUR;
 
 export function Hashtag({ tag, full, status }) {
   const networks = (status.data?.networks ?? []).map((one) => one.network);
@@ -19,10 +23,14 @@ export function Hashtag({ tag, full, status }) {
   const posts = useAnswer(`/api/v1/posts?${filters({ tag, limit: 10 })}`);
   const ids = new Set(shown.map((post) => post.post_id)), newest = [...shown, ...(posts.data ?? []).filter((post) => !ids.has(post.post_id))];
   const told = summary.data, meta = line.meta ?? summary.meta;
+  // all that is known, by steps of which there are some hundreds; its beginning stays, so that the question does too
+  const since = told?.known && Date.parse(told.known.since), span = since ? Date.now() - since : 0;
+  const strip = since && meta && span > 1.3 * (Date.parse(meta.until) - Date.parse(meta.since)) ? `${base}/timeline?${new URLSearchParams({ from: new Date(Math.floor(since / HOUR) * HOUR).toISOString(), g: span < 12 * DAY ? 'hour' : span < 900 * DAY ? 'day' : 'week', ...(query.get('net') ? { net: query.get('net') } : {}) })}` : '';
+  const history = useAnswer(strip, strip ? 60000 : 0);
   useEffect(() => { document.title = `#${tag} · bemtevi`; show([]); }, [tag]);
   const series = useMemo(() => Object.entries(line.data?.series ?? {}).map(([name, values]) => ({ name: networkName(name), values })), [line.data]);
   const least = (meta?.completeness?.missing_seconds ?? 0) > 0 ? '≥ ' : '';
-  const change = (now, before) => !told?.before?.comparable ? t('not_comparable') : before === 0 ? t('new') : `${now >= before ? '▲' : '▼'} ${percent(Math.abs(now - before) / before)} ${t('vs_before')}`;
+  const change = (now, before) => !now && !before ? '' : !told?.before?.comparable ? t('not_comparable') : before === 0 ? t('new') : `${now >= before ? '▲' : '▼'} ${percent(Math.abs(now - before) / before)} ${t('vs_before')}`;
   const audience = told?.audience?.[0];
   const heard = meta?.completeness, deaf = heard?.tracked_seconds > 0 && heard.listened_seconds + heard.filled_seconds < 1;
   const nothing = told?.posts !== 0 ? '' : deaf ? html`${t('deaf_period')} <${Link} href=${'/gaps?' + filters()}>${t('see_gaps')}<//>` : query.get('type') || query.get('lang') || query.get('net') ? html`${t('filtered_out')} <${Link} href=${address({ type: null, lang: null, net: null })}>${t('without_filters')}<//>` : t('nothing_in_period');
@@ -36,19 +44,19 @@ export function Hashtag({ tag, full, status }) {
     <div class="tiles">
       <${Tile} label=${t('posts')} value=${told ? least + number(told.posts) : '…'} under=${told && change(told.posts, told.before.posts)} />
       <${Tile} label=${t('authors')} value=${told ? least + number(told.authors) : '…'} under=${told && change(told.authors, told.before.authors)} />
-      <${Tile} label=${t('now')} value=${told ? `${number(told.per_minute)} /min` : '…'} under=${told?.last_at && `${t('last_post')} ${when(told.last_at)}`} />
+      <${Tile} label=${t('now')} value=${told ? `${number(told.per_minute)} /min` : '…'} under=${told?.last_at && `${t('last_post')} ${Date.now() - Date.parse(told.last_at) < DAY ? hourName(told.last_at) : when(told.last_at)}`} />
       <${Tile} label=${t('originals')} value=${told ? percent(told.posts ? told.originals / told.posts : null) : '…'} under=${told && told.posts > 0 && `${t('reposts')} ${percent(told.reposts / told.posts)}`} />
-      <${Tile} label=${t('audience', { network: audience ? networkName(audience.network) : '' })} value=${audience ? range(audience.least, audience.most) : '–'} under=${t('not_views')} />
+      <${Tile} label=${audience ? t('audience', { network: networkName(audience.network) }) : t('audience_of_none')} value=${audience ? range(audience.least, audience.most) : '–'} under=${t('not_views')} />
     </div>
     <div class="grid">
     <${Card} title=${t('posts_per', { step: t(line.data?.granularity ?? 'hour') })} sub=${t('drag', { zone: zoneName() })} tools=${steps} answer=${line} path=${path('timeline', { g: step })} table=${line.data && timelineTable(line.data)}>
-      ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />` : html`<p class="empty">${nothing || t('nothing_in_period')}</p>`)}<//>
+      ${line.data && (series.length ? html`<${Timeline} at=${line.data.at} series=${series} missing=${line.meta.completeness.missing} partial=${line.data.partial} granularity=${line.data.granularity} />${strip && history.data?.at.length > 2 && html`<${Navigator} at=${history.data.at} series=${history.data.series} missing=${history.meta.completeness.missing} since=${meta.since} until=${meta.until} />`}` : html`<p class="empty">${nothing || t('nothing_in_period')}</p>`)}<//>
     ${list('authors', t('top_authors'), t('by_posts'), (row) => row.username ? '@' + row.username : row.author_id)}
     ${list('domains', t('top_domains'), t('links_in_posts'), (row) => row.domain, null, t('no_links'))}
     ${list('languages', t('languages'), t('x_detects'), (row) => languageName(row.language), (row) => address({ lang: row.language ?? 'und' }))}
     <${Card} title=${t('hours_of_week')} sub=${t('week_sub')} span=6 answer=${heat} path=${path('heatmap')} table=${heat.data && html`<${Table} caption=${t('hours_of_week')} heads=${[t('day'), ...[...Array(24).keys()].map((hour) => '>' + hour)]} rows=${weekdays().map((name, day) => [name, ...heat.data.slice(day * 24, day * 24 + 24).map((cell) => cell.mean == null ? '×' : number(cell.mean))])} />`}>
       ${heat.data && html`<${Heat} cells=${heat.data} />`}<//>
-    <${Card} title=${t('together')} sub=${t('together_sub', { tag, n: number(pairs.meta?.posts ?? 0), method: pairs.data?.method ?? '' })} span=6 answer=${pairs} path=${path('cooccurrence')} table=${pairs.data && html`<${Table} caption=${t('together')} heads=${['hashtag', 'hashtag', '>' + t('posts'), '>NPMI', '>G²']} rows=${pairs.data.rows.map((row) => ['#' + row.one, '#' + row.other, number(row.together), number(row.npmi), number(row.g2)])} />`}>
+    <${Card} title=${t('together')} sub=${t('together_sub', { tag, n: number(pairs.meta?.posts ?? 0), method: t('method ' + (pairs.data?.method ?? '').split(',')[0]) })} span=6 answer=${pairs} path=${path('cooccurrence')} table=${pairs.data && html`<${Table} caption=${t('together')} heads=${['hashtag', 'hashtag', '>' + t('posts'), '>NPMI', '>G²']} rows=${pairs.data.rows.map((row) => ['#' + row.one, '#' + row.other, number(row.together), number(row.npmi), number(row.g2)])} />`}>
       ${pairs.data && (pairs.data.nodes.length ? html`<${Network} nodes=${pairs.data.nodes} edges=${pairs.data.edges} /><a href=${path('cooccurrence') + '&format=gexf'} download>GEXF</a>` : html`<p class="empty">${nothing || t('no_company')}</p>`)}<//>
     ${list('types', t('types'), '', (row) => t(row.type), (row) => address({ type: row.type }))}
     ${list('apps', t('apps'), t('apps_sub'), (row) => row.client ?? t('unknown'))}

@@ -1,6 +1,6 @@
 // @ts-check
 // Compare, search, gaps, runs, SQL, about.
-import { html, t, number, percent, when, networkName, useAnswer, useEffect, useState, filters, address, go, get, duration, useMemo, clock } from '../lib/core.js';
+import { html, t, known, number, percent, when, networkName, useAnswer, useEffect, useState, filters, address, go, get, duration, useMemo, clock } from '../lib/core.js';
 import { Card, Heard, Link, Networks, Periods, Posts, Table } from '../lib/parts.js';
 import { Timeline } from '../charts/timeline.js';
 import { Lanes } from '../charts/small.js';
@@ -37,7 +37,7 @@ export function Gaps({ status }) {
   const path = `/api/v1/gaps?${filters()}`, answer = useAnswer(path, 15000), heard = answer.meta?.completeness, rows = answer.data?.rows ?? [];
   return html`<${Head} name="gaps" networks=${names(status)} />${heard && html`<p><strong>${t('listened')}: ${percent(heard.share)}</strong> ${Object.entries(heard.by_network).map(([name, share]) => html` · ${networkName(name)} ${percent(share)}`)}</p>`}
     <${Card} title=${t('when_listened')} sub=${t('lanes_sub')} answer=${answer}>${answer.data?.lanes.length ? answer.data.lanes.map((lane) => html`<div>${networkName(lane.network)}<${Lanes} lanes=${[lane]} since=${answer.meta.since} until=${answer.meta.until} /></div>`) : html`<p class="empty">${t('not_followed')}</p>`}<//>
-    <${Card} title=${t('gaps')} answer=${answer} path=${path}>${rows.length ? html`<${Table} caption=${t('gaps')} heads=${[t('from'), t('to'), '>' + t('length'), t('network'), t('why'), t('state'), t('filled_by'), t('cannot')]} rows=${rows.map((gap) => [when(gap.started_at), gap.ended_at ? when(gap.ended_at) : t('lasts'), duration(((gap.ended_at ? Date.parse(gap.ended_at) : Date.now()) - Date.parse(gap.started_at)) / 1000), networkName(gap.network), t('cause ' + gap.cause), t('state ' + gap.state), gap.filled_by, gap.missing_kinds.join(', ')])} />` : html`<p class="empty">${t('no_gaps')}</p>`}<//>`;
+    <${Card} title=${t('gaps')} answer=${answer} path=${path}>${rows.length ? html`<${Table} caption=${t('gaps')} heads=${[t('from'), t('to'), '>' + t('length'), t('network'), t('why'), t('state'), t('filled_by'), t('cannot')]} rows=${rows.map((gap) => [when(gap.started_at), gap.ended_at ? when(gap.ended_at) : t('lasts'), duration(((gap.ended_at ? Date.parse(gap.ended_at) : Date.now()) - Date.parse(gap.started_at)) / 1000), networkName(gap.network), t('cause ' + gap.cause), t('state ' + gap.state), gap.filled_by, gap.missing_kinds.map((kind) => known('kind', kind)).join(', ') || null])} />` : html`<p class="empty">${t('no_gaps')}</p>`}<//>`;
 }
 export function Runs() {
   titled('runs');
