@@ -48,9 +48,10 @@ def test_rows(engine: DuckDBEngine, check: Check, wrong: int, told: str) -> None
     assert result.told.startswith(told)
 
 
-def test_references(engine: DuckDBEngine) -> None:
+@pytest.mark.parametrize("whole", [(), ("known",)], ids=["as large", "much larger"])
+def test_references(engine: DuckDBEngine, whole: tuple[str, ...]) -> None:
     check = Check(CheckKind.REFERENCES, ("other",), table="known")
-    (result,) = checks.look_across("given", [check], engine.ask)
+    (result,) = checks.look_across("given", [check], engine.ask, whole)
     assert (result.wrong, result.looked_at) == (1, 2), "x is known, y is not, null refers to nothing"
     assert result.told == "given has 1 values of other that known has not"
 

@@ -19,7 +19,7 @@ from bemtevi.warehouse.check_result import write_results
 from bemtevi.warehouse.checks import Result
 from bemtevi.warehouse.engine import Engine
 from bemtevi.warehouse.hours import instants
-from bemtevi.warehouse.model import Model
+from bemtevi.warehouse.model import Model, Scope
 
 LEARNING = "fields"
 """The application of the transactions that keep what was learned of the messages."""
@@ -67,9 +67,10 @@ class Inspection:
     def look_across(self, models: Sequence[Model]) -> None:
         """The checks that compare the tables just made. One that is not among them is not compared with."""
         there = {model.name for model in models}
+        whole = {model.name for model in models if model.scope is Scope.WHOLE}
         for model in models:
             asked = [check for check in model.definition.checks if check.table in there]
-            self.results += checks.look_across(model.name, asked, self._engine.ask)
+            self.results += checks.look_across(model.name, asked, self._engine.ask, whole)
 
     def look_back(self, model: Model, version: int | None, hours: Sequence[datetime]) -> None:
         """The checks of a table just made against its recent past."""
