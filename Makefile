@@ -9,6 +9,8 @@ SPARK_READY := .venv/.spark-ready
 MINUTES ?= 15
 # Many tests wait for a clock: more of them than there are cores run side by side.
 WORKERS ?= 4
+CHROMIUM := command -v chromium >/dev/null || \
+	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts test-spark soak lint format docs bench clean
@@ -35,7 +37,7 @@ test: $(READY) lint ## Lint, types and the tests
 	@command -v java >/dev/null || echo "Left out: the tests on Spark, which need Java 17 or 21; make test-spark installs it."
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
-	$(BIN)/python -m pytest -m heavy
+	$(BIN)/python -m pytest $(BESIDE) --numprocesses 2 -m heavy
 
 test-faults: $(READY) ## Every fault of a network against the listener, and the account
 	$(BIN)/python -m pytest $(BESIDE) tests/faults
@@ -44,7 +46,7 @@ soak: $(READY) ## Faults, kill -9 and lost storage for MINUTES (15), and the acc
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 test-browser: $(READY) ## The dashboard in a real Chromium
-	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
+	@$(CHROMIUM)
 	@test -e node_modules/axe-core || npm install --silent --no-save --no-package-lock --ignore-scripts axe-core@4.14.1
 	$(BIN)/python -m pytest -m browser tests/browser
 
@@ -61,6 +63,7 @@ $(AIRFLOW)/.ready: deploy/airflow/requirements.lock
 	@touch $@
 
 test-compose: $(READY) $(COMPOSE)/.ready ## The containers, really run; as root, and without a registry of images
+	@$(CHROMIUM)
 	@scripts/images
 	$(BIN)/python -m pytest -m compose tests/compose
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
+from tests.browser.chromium import chromium, opened
 from tests.support import consolidate, new_lake, post, put, put_file, rows
 
 from bemtevi.lake.gap import Cause, ended, new_gap, read_gaps, write_gaps
@@ -25,7 +25,6 @@ from bemtevi.simulate import write_history
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
 AXE = Path(os.environ.get("AXE", "node_modules/axe-core/axe.min.js"))
 PICTURES = Path(os.environ.get("PICTURES", ".pytest_cache/pictures"))
 VIEWS = (
@@ -95,10 +94,8 @@ def url(lake: Lake) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One Chromium for all."""
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as made:
         yield made
-        made.close()
 
 
 @pytest.fixture
@@ -123,15 +120,6 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
     assert said == []
     assert [one for one in foreign if not one.startswith(("blob:", "data:"))] == []
-
-
-def opened(page: Page, address: str) -> Page:
-    """The page once its questions are answered."""
-    page.goto(address)
-    page.wait_for_selector("h1[tabindex]")
-    page.wait_for_timeout(100)
-    page.wait_for_selector("[aria-busy=true]", state="detached", timeout=20_000)
-    return page
 
 
 def until(page: Page, selector: str, wanted: Callable[[str], bool]) -> None:

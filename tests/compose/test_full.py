@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from tests.browser.chromium import chromium, opened
 from tests.compose.stack import Stack, eventually
 from tests.faults.account import Account, account
 from tests.support import free_port
@@ -89,6 +90,24 @@ def test_posts_flow_to_s3_and_by_the_schedule_to_the_tables(full: Stack) -> None
     eventually(lambda: posts(full) > 50, "posts in the answers")
     eventually(lambda: "scheduled" in ended_well(full), "a run by Airflow's own schedule")
     eventually(lambda: full.ask("/api/v1/runs")["data"], "a consolidation in the answers")
+
+
+def test_the_dashboard_shows_them_and_texts_only_with_the_token(full: Stack) -> None:
+    """In Chromium: the number on the page is at least the one of before, and a text wants the token."""
+    before = posts(full)
+    url = f"http://{full.environment['SERVE_AT']}"
+    with chromium() as browser:
+        page = browser.new_page()
+        opened(page, f"{url}/t/covid19?hl=en&last=7d")
+        shown = page.locator(".tile .value").first.inner_text()
+        assert int(shown.replace("≥", "").replace(",", "").strip()) >= before
+        assert not page.locator(".posts p[dir=auto]").count()
+        opened(page, f"{url}/about?hl=en")
+        page.fill("input[name=token]", secret(full, "api_token"))
+        page.click("form button")
+        page.wait_for_selector("input[name=token]", state="detached")
+        opened(page, f"{url}/t/covid19?hl=en&last=7d")
+        assert page.locator(".posts p[dir=auto]").first.inner_text()
 
 
 def test_prometheus_sees_the_parts_and_has_the_alerts(full: Stack) -> None:

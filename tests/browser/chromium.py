@@ -1,0 +1,33 @@
+"""A real Chromium, and how a page of ours is opened in it.
+
+Owns the browser's start and the waiting until a page has its answers. What a page must show is in the tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """One browser."""
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+def opened(page: Page, address: str) -> Page:
+    """The page once its questions are answered."""
+    page.goto(address)
+    page.wait_for_selector("h1[tabindex]")
+    page.wait_for_timeout(100)
+    page.wait_for_selector("[aria-busy=true]", state="detached", timeout=20_000)
+    return page
