@@ -16,6 +16,11 @@ print(*project["project"]["dependencies"], *extras["serve"], *extras["simulate"]
 print(*project["build-system"]["requires"], "editables", sep="\n")' > wanted.txt \
   && /opt/bemtevi/bin/pip install --no-cache-dir --disable-pip-version-check \
      --constraint requirements.lock --requirement wanted.txt
+# What is in it, for scanners: CycloneDX.
+ARG SBOM=cyclonedx-bom==7.5.0
+RUN python3 -m venv /opt/sbom && /opt/sbom/bin/pip install --no-cache-dir --quiet --disable-pip-version-check "$SBOM" \
+  && /opt/sbom/bin/cyclonedx-py environment /opt/bemtevi/bin/python --output-reproducible \
+     --output-file /opt/bemtevi/sbom.cdx.json
 COPY README.md LICENSE ./
 COPY src src
 RUN /opt/bemtevi/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation . \
@@ -56,6 +61,9 @@ RUN python3 -m venv /opt/airflow
 COPY deploy/airflow/requirements.lock /build/
 RUN /opt/airflow/bin/pip install --no-cache-dir --disable-pip-version-check --requirement /build/requirements.lock \
   && /opt/airflow/bin/pip check && /opt/airflow/bin/pip uninstall --quiet --yes pip
+COPY --from=build /opt/sbom /opt/sbom
+RUN /opt/sbom/bin/cyclonedx-py environment /opt/airflow/bin/python --output-reproducible \
+     --output-file /opt/airflow/sbom.cdx.json
 
 FROM runtime AS airflow
 ARG VERSION=unknown

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -31,3 +31,15 @@ def opened(page: Page, address: str) -> Page:
     page.wait_for_timeout(100)
     page.wait_for_selector("[aria-busy=true]", state="detached", timeout=20_000)
     return page
+
+
+def wait_for_text(page: Page, selector: str, wanted: Callable[[str], bool]) -> str:
+    """Wait for a text, and return it; the page's policy forbids the usual way, which evaluates a string."""
+    text = ""
+    for _ in range(600):
+        if page.locator(selector).count():
+            text = page.locator(selector).first.inner_text()
+            if wanted(text):
+                return text
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{selector}: {text}")

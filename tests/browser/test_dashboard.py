@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from tests.browser.chromium import chromium, opened
+from tests.browser.chromium import chromium, opened, wait_for_text
 from tests.support import consolidate, new_lake, post, put, put_file, rows
 
 from bemtevi.lake.gap import Cause, ended, new_gap, read_gaps, write_gaps
@@ -122,15 +122,6 @@ def page(browser: Browser) -> Iterator[Page]:
     assert [one for one in foreign if not one.startswith(("blob:", "data:"))] == []
 
 
-def until(page: Page, selector: str, wanted: Callable[[str], bool]) -> None:
-    """Wait for a text; the page's policy forbids the usual way, which evaluates a string."""
-    for _ in range(100):
-        if wanted(page.locator(selector).first.inner_text()):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(page.locator(selector).first.inner_text())
-
-
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("language", ["en", "pt-BR"])
 def test_every_view_is_usable_by_everybody(page: Page, url: str, language: str, theme: str) -> None:
@@ -188,9 +179,9 @@ def test_a_brush_changes_the_address_and_back_undoes_it(page: Page, url: str) ->
     page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 60, steps=5)
     page.mouse.up()
     page.wait_for_url("**from=**")
-    until(page, ".tile .value", lambda text: text not in (before, "…"))
+    wait_for_text(page, ".tile .value", lambda text: text not in (before, "…"))
     page.go_back()
-    until(page, ".tile .value", lambda text: text == before)
+    wait_for_text(page, ".tile .value", lambda text: text == before)
 
 
 def test_lists_are_those_of_the_tables(page: Page, url: str, lake: Lake) -> None:
@@ -219,7 +210,7 @@ def test_a_period_is_chosen_by_keys_alone(page: Page, url: str) -> None:
     page.locator(".reach").focus()
     page.keyboard.press("End")
     page.keyboard.press("ArrowLeft")
-    until(page, ".told", lambda text: "X " in text)
+    wait_for_text(page, ".told", lambda text: "X " in text)
     for _ in range(3):
         page.keyboard.press("Shift+ArrowLeft")
     page.keyboard.press("Enter")
@@ -302,7 +293,7 @@ def test_a_network_is_chosen_and_all_numbers_follow(page: Page, url: str) -> Non
     whole = page.locator(".tile .value").first.inner_text()
     page.locator("select").select_option("x")
     page.wait_for_url("**net=x**")
-    until(page, ".tile .value", lambda text: text == whole)
+    wait_for_text(page, ".tile .value", lambda text: text == whole)
     page.locator(".menu summary").click()
     files = [link.get_attribute("href") or "" for link in page.locator(".menu a").all()]
     assert len(files) == 6
@@ -330,16 +321,16 @@ def test_new_posts_wait_behind_a_pill(page: Page, tmp_path: Path) -> None:
     consolidate(lake)
     for address in _serving(lake):
         opened(page, f"{address}/t/agora?hl=en&last=24h")
-        until(page, ".posts >> nth=-1", lambda text: "antes" in text)
+        wait_for_text(page, ".posts >> nth=-1", lambda text: "antes" in text)
         assert page.locator(".pill button").count() == 0
         put(lake, [post(now + n, f"novo {n} <b>x</b> #agora") for n in (2, 3)], number=1)
         page.wait_for_selector(".pill button")
         page.locator(".pill").scroll_into_view_if_needed()
         page.screenshot(path=PICTURES / "pill.png")
         assert page.locator(".pill button").inner_text().endswith("2 new posts")
-        until(page, ".tile .value", lambda text: text.endswith("3"))
+        wait_for_text(page, ".tile .value", lambda text: text.endswith("3"))
         page.locator(".pill button").click()
-        until(page, ".posts >> nth=-1", lambda text: "novo 3 <b>x</b>" in text)
+        wait_for_text(page, ".posts >> nth=-1", lambda text: "novo 3 <b>x</b>" in text)
         assert page.locator(".pill button").count() == 0
         assert page.locator(".posts >> nth=-1").inner_text().count("novo 2") == 1
         page.goto("about:blank")  # else it complains that the server is gone

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from tests.browser.chromium import chromium, opened
+from tests.browser.chromium import chromium, wait_for_text
 from tests.compose.stack import Stack, eventually
 from tests.faults.account import Account, account
 from tests.support import free_port
@@ -43,6 +43,12 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def secret(full: Stack, name: str) -> str:
     return (full.folder / "secrets" / name).read_text().strip()
+
+
+def number(text: str) -> int:
+    """A number as the page writes it in English; -1 while there is none."""
+    digits = text.replace("≥", "").replace(",", "").strip()
+    return int(digits) if digits.isdigit() else -1
 
 
 def posts(full: Stack) -> int:
@@ -98,16 +104,28 @@ def test_the_dashboard_shows_them_and_texts_only_with_the_token(full: Stack) -> 
     url = f"http://{full.environment['SERVE_AT']}"
     with chromium() as browser:
         page = browser.new_page()
-        opened(page, f"{url}/t/covid19?hl=en&last=7d")
-        shown = page.locator(".tile .value").first.inner_text()
-        assert int(shown.replace("≥", "").replace(",", "").strip()) >= before
-        assert not page.locator(".posts p[dir=auto]").count()
-        opened(page, f"{url}/about?hl=en")
+        page.goto(f"{url}/t/covid19?hl=en&last=7d")
+        wait_for_text(page, ".tile .value", lambda text: number(text) >= before)
+        wait_for_text(page, ".posts li p", lambda text: "token" in text)
+        page.goto(f"{url}/about?hl=en")
         page.fill("input[name=token]", secret(full, "api_token"))
         page.click("form button")
         page.wait_for_selector("input[name=token]", state="detached")
-        opened(page, f"{url}/t/covid19?hl=en&last=7d")
-        assert page.locator(".posts p[dir=auto]").first.inner_text()
+        page.goto(f"{url}/t/covid19?hl=en&last=7d")
+        wait_for_text(page, ".posts li p", lambda text: bool(text) and "token" not in text)
+
+
+def test_the_images_tell_what_is_in_them(full: Stack) -> None:
+    """For scanners: CycloneDX, at the versions that were installed."""
+    for service, place, package in (
+        ("server", "/opt/bemtevi", "duckdb"),
+        ("airflow-scheduler", "/opt/airflow", "apache-airflow"),
+    ):
+        told = json.loads(full.execute(service, "cat", f"{place}/sbom.cdx.json"))
+        assert told["bomFormat"] == "CycloneDX"
+        versions = {component["name"]: component["version"] for component in told["components"]}
+        asked = f"import importlib.metadata as m; print(m.version({package!r}))"
+        assert versions[package] == full.execute(service, f"{place}/bin/python", "-c", asked).strip()
 
 
 def test_prometheus_sees_the_parts_and_has_the_alerts(full: Stack) -> None:

@@ -228,6 +228,18 @@ def test_commits_tell_what_each_version_added(store: Store) -> None:
     assert list(table.commits(table.version(), table.version())) == []
 
 
+def test_a_file_that_cannot_be_read_any_more_is_one_sentence(store: Store) -> None:
+    """Storage goes away between the reading of the log and that of the rows."""
+    table = store.table()
+    table.append(rows(1, 2))
+    (file,) = table.snapshot().files
+    table.delete_file(table.path_of(file))
+    with pytest.raises(StorageError, match="cannot be used"):
+        table.read()
+    with pytest.raises(StorageError, match="cannot be used"):
+        list(table.scan(["number"], "number > 0"))
+
+
 def test_compaction_adds_nothing(store: Store) -> None:
     table = store.table()
     for number in range(4):

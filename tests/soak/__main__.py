@@ -42,6 +42,8 @@ NOTHING_FOLLOWED = 2
 DIES = {"unauthorized", "forbidden", "usage-cap", "no-credits"}
 """Faults after which a listener must end: seldom here, since then it is started again."""
 MEMORY = 300 * 1024 * 1024
+FILLING = 600.0
+"""Seconds to fill at the end what is left: a search brings 45,000 posts a window at most."""
 
 
 class Soak:
@@ -220,6 +222,7 @@ class Soak:
         self._until(
             lambda: all(dealt_with(gap, filling=True) for gap in read_gaps(lake)),
             "every gap is dealt with",
+            FILLING,
         )
         self._ended(self.listener.end(signal.SIGINT))
         self._end_consolidation()
@@ -238,12 +241,12 @@ class Soak:
         print("balanced" if made.balanced and not self.wrong else "NOT BALANCED")
         return 0 if made.balanced and not self.wrong else 1
 
-    def _until(self, true: object, what: str) -> None:
+    def _until(self, true: object, what: str, seconds: float = PATIENCE * 2) -> None:
         assert callable(true)
-        until = time.monotonic() + PATIENCE * 2
+        until = time.monotonic() + seconds
         while not true():
             if time.monotonic() > until:
-                self.wrong.append(f"after {PATIENCE * 2:g} s still not: {what}")
+                self.wrong.append(f"after {seconds:g} s still not: {what}")
                 return
             self._wait(0.5)
             self._begin_again()

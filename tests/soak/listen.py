@@ -9,7 +9,7 @@ import importlib
 import sys
 from datetime import timedelta
 
-from bemtevi.cli import main
+from bemtevi.cli import main, set_memory
 
 SHORTER: tuple[tuple[str, str, object], ...] = (
     ("bemtevi.listen.schedule", "WINDOW_SECONDS", 60.0),
@@ -26,6 +26,7 @@ SHORTER: tuple[tuple[str, str, object], ...] = (
 
 
 if __name__ == "__main__":
+    set_memory(sys.argv[1:])
     for name, constant, value in SHORTER:
         module = importlib.import_module(name)
         if not hasattr(module, constant):

@@ -8,15 +8,23 @@ import sys
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and leave with its exit code; Ctrl-C is heard from the first instant."""
-    # read when the libraries are loaded. Arrow gives back what it frees in 10 ms, so that a listener stays
-    # small for months; at once would cost it a tenth of a core at full speed. Other commands end soon.
-    listens = not {"listen", "run"}.isdisjoint(sys.argv if arguments is None else arguments)
-    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "10" if listens else "1000")
-    os.environ.setdefault("MIMALLOC_ABANDONED_PAGE_PURGE", "1")
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here is linear algebra
+    arguments = sys.argv[1:] if arguments is None else arguments
+    set_memory(arguments)
     try:
         from bemtevi.cli.app import main as work
     except KeyboardInterrupt:
         sys.stderr.write("bemtevi: Interrupted before anything was begun.\n")
         sys.exit(130)
     work(arguments)
+
+
+def set_memory(arguments: list[str]) -> None:
+    """What the libraries read when they are loaded, for a command.
+
+    Arrow gives back what it frees in 10 ms, so that a listener stays small for months; at once would cost it
+    a tenth of a core at full speed. Other commands end soon.
+    """
+    listens = not {"listen", "run"}.isdisjoint(arguments)
+    os.environ.setdefault("MIMALLOC_PURGE_DELAY", "10" if listens else "1000")
+    os.environ.setdefault("MIMALLOC_ABANDONED_PAGE_PURGE", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here is linear algebra

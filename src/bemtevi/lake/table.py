@@ -43,6 +43,8 @@ LISTINGS = 5
 """So often a log is listed that changes while it is read."""
 GONE = re.compile(r"_delta_log/.+ not found|File not found: .*_delta_log/")
 COMPRESSION_LEVEL = 3
+BENEATH = "External error"
+"""How Arrow begins to tell what the library beneath a stream of rows says: here, of the storage."""
 LOG_PROPERTIES = {
     # the library would shorten the log in the middle of a run, and a version that readers still open would be
     # lost; maintenance does it when it is safe, and decides itself what is old
@@ -427,8 +429,10 @@ class Table:
             raise ConflictError(
                 f"Another process changed {self.uri} at the same time ({first_line(error)}); run it again."
             ) from error
-        except (DeltaError, OSError) as error:
+        except (DeltaError, OSError, pa.ArrowInvalid) as error:
             text = str(error)
+            if isinstance(error, pa.ArrowInvalid) and BENEATH not in text:
+                raise  # rows of another shape: a mistake of ours
             if "No space left" in text or "StorageFull" in text or "Disk quota" in text:
                 raise StorageError(
                     f"The disk that holds {self.uri} is full: free some space and run it again; "
