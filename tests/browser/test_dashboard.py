@@ -238,7 +238,7 @@ def test_the_whole_history_moves_and_widens_the_period(page: Page, url: str) -> 
         handle.press("ArrowLeft")
     handle.press("Enter")
     page.wait_for_url("**from=**")
-    until(page, ".tile .value", lambda text: text not in (whole, "…"))
+    wait_for_text(page, ".tile .value", lambda text: text not in (whole, "…"))
     wider = page.locator(".tile .value").first.inner_text()
     box = page.locator(".navigator .window").bounding_box()
     assert box is not None
@@ -246,13 +246,13 @@ def test_the_whole_history_moves_and_widens_the_period(page: Page, url: str) -> 
     page.mouse.down()
     page.mouse.move(box["x"] - box["width"] / 2, box["y"] + 20, steps=5)
     page.mouse.up()
-    until(page, ".tile .value", lambda text: text not in (wider, "…"))
+    wait_for_text(page, ".tile .value", lambda text: text not in (wider, "…"))
     moved = page.locator(".navigator .window").bounding_box()
     assert moved is not None
     assert moved["width"] == pytest.approx(box["width"], abs=3)
     assert moved["x"] == pytest.approx(box["x"] - box["width"], abs=3)
     page.go_back()
-    until(page, ".tile .value", lambda text: text == wider)
+    wait_for_text(page, ".tile .value", lambda text: text == wider)
 
 
 def test_what_is_being_typed_stays(page: Page, url: str) -> None:
