@@ -16,8 +16,7 @@ from bemtevi.warehouse.engines.spark import session
 
 NEEDED = ("pyspark", "pandas", "sqlglot")
 NEEDED_OVER_CONNECT = ("grpcio", "grpcio-status", "googleapis-common-protos")
-PORTS = {"spark": 7077, "sc": 15002}
-ANSWER_SECONDS = 3.0
+PORTS = {"spark": 7077, "sc": session.CONNECT_PORT}
 
 
 def spark(settings: Settings) -> Iterator[Check]:
@@ -51,7 +50,9 @@ def place(address: str) -> Iterator[Check]:
         yield Check("cluster", "good" if address.startswith("local") else "note", f"Spark runs at {address}")
         return
     try:
-        socket.create_connection((parts.hostname, parts.port or PORTS[parts.scheme]), ANSWER_SECONDS).close()
+        socket.create_connection(
+            (parts.hostname, parts.port or PORTS[parts.scheme]), session.ANSWER_SECONDS
+        ).close()
     except OSError as error:
         yield Check(
             "cluster",

@@ -8,13 +8,13 @@ Spark reads a view when a result is asked for, not when it is defined.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
+from py4j.protocol import Py4JError
 from pyspark import StorageLevel
 from pyspark.errors import PySparkException
 from pyspark.sql import functions as f
@@ -41,7 +41,7 @@ from bemtevi.warehouse.engines.spark.executor import (
     written_file,
 )
 from bemtevi.warehouse.engines.spark.schema import spark_schema
-from bemtevi.warehouse.engines.spark.session import open_session
+from bemtevi.warehouse.engines.spark.session import open_session, said
 from bemtevi.warehouse.engines.spark.translate import shared_parts, translate
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 
@@ -377,17 +377,11 @@ class SparkEngine:
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except PySparkException as error:
+        # what PySpark does not know by name, such as the loss of an executor, comes as Java's
+        except (PySparkException, Py4JError) as error:
             raise StorageError(
-                f"Spark at {self._place} gave up; nothing was changed. {_said(error)}"
+                f"Spark at {self._place} gave up; nothing was changed. {said(error)}"
             ) from error
-
-
-def _said(error: PySparkException) -> str:
-    """What Spark says, in one line; of what failed in Python on an executor, the error itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and line[0] not in " \t"]
-    own = [line for line in lines[1:] if re.match(r"[\w.]+(Error|Exception)\b", line)]
-    return own[-1] if own and "Python worker" in lines[0] else (lines or [type(error).__name__])[0]
 
 
 def _held(rows: Any) -> Any:

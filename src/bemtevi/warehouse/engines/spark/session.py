@@ -11,10 +11,12 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from bemtevi.errors import UsageError
 
@@ -23,6 +25,8 @@ JAVA = range(17, 22)
 """The versions of Java on which this Spark runs."""
 GET_JAVA = "install Java 17 or 21 (apt install openjdk-17-jre-headless), or set JAVA_HOME to one"
 DRIVER_MEMORY = "2g"
+CONNECT_PORT = 15002
+ANSWER_SECONDS = 3.0
 
 
 def open_session(place: str) -> Any:
@@ -31,6 +35,7 @@ def open_session(place: str) -> Any:
     Raises UsageError with what is missing: PySpark, Java, the cluster.
     """
     try:
+        from py4j.protocol import Py4JError
         from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
@@ -47,13 +52,17 @@ def open_session(place: str) -> Any:
     # it would print every refused query, with its stack, beside the one sentence that we say
     logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
     try:
+        if place.startswith("sc://"):
+            # its client would knock for ten minutes before it says that nobody is there
+            address = urlsplit(place)
+            socket.create_connection((address.hostname, address.port or CONNECT_PORT), ANSWER_SECONDS).close()
         session = builder.getOrCreate()
         for name, value in WHILE_RUNNING.items():
             session.conf.set(name, value)
-    except (PySparkException, OSError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    except (PySparkException, Py4JError, OSError) as error:
         raise UsageError(
-            f"Spark cannot be used at {place} ({said}): `bemtevi doctor --engine spark` says what is missing."
+            f"Spark cannot be used at {place} ({said(error)}): "
+            "`bemtevi doctor --engine spark` says what is missing."
         ) from error
     return session
 
@@ -109,3 +118,16 @@ def java_version() -> int | None:
         return None
     found = re.search(r'version "(\d+)', told.stderr)
     return int(found[1]) if found else None
+
+
+def said(error: Exception) -> str:
+    """What Spark says, in one line; of what failed in Python on an executor, the error itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and line[0] not in " \t"]
+    lines = [
+        line.removeprefix(": ") for line in lines if not line.startswith("An error occurred while calling")
+    ]
+    own = [line for line in lines[1:] if re.match(r"[\w.]+(Error|Exception)\b", line)]
+    if own and "Python worker" in lines[0]:
+        return own[-1]
+    why = [line.removeprefix("Caused by: ") for line in lines if "stage failure:" in line]
+    return (why or lines or [type(error).__name__])[0]
