@@ -13,7 +13,7 @@ CHROMIUM := command -v chromium >/dev/null || \
 	{ apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } >/dev/null
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts test-spark soak lint format docs bench clean
+.PHONY: help setup demo test test-browser test-s3 test-heavy test-faults test-airflow test-compose test-alerts test-spark test-spark-heavy soak lint format docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## List what can be made
@@ -81,7 +81,10 @@ test-spark: $(SPARK_READY) ## The same tables on Spark, with Java 17 or 21
 	  apt-get install -y -qq --no-install-recommends openjdk-17-jre-headless || \
 	  apt-get install -y -qq --no-install-recommends openjdk-21-jre-headless; }; } >/dev/null
 	@scripts/s3-server >/dev/null
-	$(BIN)/python -m pytest -m spark tests/spark tests/contract/test_engine.py
+	$(BIN)/python -m pytest -m "spark and not heavy" tests/spark tests/contract/test_engine.py
+
+test-spark-heavy: test-spark ## And what dies in the middle of a run on a cluster
+	$(BIN)/python -m pytest -m "spark and heavy" tests/spark
 
 $(SPARK_READY): requirements-spark.lock $(READY)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-spark.lock
