@@ -37,7 +37,7 @@ test: $(READY) lint ## Lint, types and the tests
 	@command -v java >/dev/null || echo "Left out: the tests on Spark, which need Java 17 or 21; make test-spark installs it."
 
 test-heavy: $(READY) ## Long runs: kill -9 fifty times, and the like
-	$(BIN)/python -m pytest $(BESIDE) --numprocesses 2 -m heavy
+	$(BIN)/python -m pytest $(BESIDE) --numprocesses 2 -m "heavy and not spark"
 
 test-faults: $(READY) ## Every fault of a network against the listener, and the account
 	$(BIN)/python -m pytest $(BESIDE) tests/faults
