@@ -143,7 +143,7 @@ def test_the_form_of_files_is_the_tables(engine: Engine, lake: Lake) -> None:
     made_fact(engine, raw(lake))
     assert written_fact(engine, lake)
     table = lake.table(FACT.definition)
-    scanned = pa.Table.from_batches(table.scan(FACT.definition.schema.names, "true"))
+    scanned = pa.concat_tables(table.scan(FACT.definition.schema.names, "true"))
     assert scanned.schema.equals(FACT.definition.schema)
     assert scanned.num_rows == 3
 
@@ -153,7 +153,7 @@ def test_what_is_in_quarantine_is_not_put_there_again(engine: Engine, lake: Lake
     table = lake.table(QUARANTINE)
     assert engine.leave_out([]) == 1
     written_replacement(table, [], engine.writing(UNREADABLE)).commit()
-    (row,) = pa.Table.from_batches(table.scan(QUARANTINE.schema.names, "true")).to_pylist()
+    (row,) = pa.concat_tables(table.scan(QUARANTINE.schema.names, "true")).to_pylist()
     assert b"no time either" in row["payload"]
     engine.stage(raw(lake))
     assert engine.leave_out(table.snapshot().files) == 0

@@ -25,6 +25,7 @@ from bemtevi.lake.commit import stamped
 from bemtevi.lake.durable import sync
 from bemtevi.lake.memory import give_back
 from bemtevi.lake.parquet_file import ParquetFile
+from bemtevi.lake.rows import partition_of, whole
 from bemtevi.lake.table import Table
 
 SMALL_BYTES = 32 * 1024 * 1024
@@ -282,21 +283,3 @@ def _single(column: pa.ChunkedArray) -> object:
     """The value of a column that has only one, else None."""
     ends = pc.min_max(column).as_py()
     return ends["min"] if ends["min"] == ends["max"] else None
-
-
-def partition_of(path: str) -> dict[str, str]:
-    """The partition that a path names."""
-    return dict(part.split("=", 1) for part in path.split("/")[:-1])
-
-
-def whole(rows: pa.Table, partition: dict[str, str], schema: pa.Schema) -> pa.Table:
-    """Rows of a file in the schema of the table: with its partition, and columns that it was made before."""
-    columns = []
-    for field in schema:
-        if field.name in partition:
-            columns.append(pa.repeat(pa.scalar(partition[field.name]).cast(field.type), rows.num_rows))
-        elif field.name in rows.column_names:
-            columns.append(rows[field.name].cast(field.type))
-        else:
-            columns.append(pa.nulls(rows.num_rows, field.type))
-    return pa.table(columns, schema=schema)

@@ -17,8 +17,9 @@ from deltalake.transaction import AddAction, RemoveAction
 
 from bemtevi import crashpoint
 from bemtevi.errors import ConflictError
-from bemtevi.lake.append import Addition, commit_files, partition_of
+from bemtevi.lake.append import Addition, commit_files
 from bemtevi.lake.parquet_file import WrittenFile
+from bemtevi.lake.rows import partition_of
 from bemtevi.lake.table import Table
 
 ROW_GROUP_BYTES = 32 * 1024 * 1024

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,6 +35,7 @@ from bemtevi.lake.commit import is_of, stamped, writer_of
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
 from bemtevi.lake.object_store import ObjectStore, admit, refusal
+from bemtevi.lake.rows import BATCH_ROWS, rows_of
 from bemtevi.lake.s3_files import files_of
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
@@ -43,8 +44,6 @@ LISTINGS = 5
 """So often a log is listed that changes while it is read."""
 GONE = re.compile(r"_delta_log/.+ not found|File not found: .*_delta_log/")
 COMPRESSION_LEVEL = 3
-BENEATH = "External error"
-"""How Arrow begins to tell what the library beneath a stream of rows says: here, of the storage."""
 LOG_PROPERTIES = {
     # the library would shorten the log in the middle of a run, and a version that readers still open would be
     # lost; maintenance does it when it is safe, and decides itself what is old
@@ -155,27 +154,28 @@ class Table:
 
     def read(self, version: int | None = None) -> pa.Table:
         """The whole table. For small ones: lists, runs."""
-        table = self._open(version)
-        if table is None:
-            return self.definition.schema.empty_table()
-        there = {field.name for field in table.schema().fields}
-        with self.told():
-            names = [name for name in self.definition.schema.names if name in there]
-            rows = pa.RecordBatchReader.from_stream(table.scan(names)).read_all()
-        for column in self.definition.schema:
-            if column.name not in there:  # made before the definition had it
-                rows = rows.append_column(column, pa.nulls(rows.num_rows, column.type))
-        return rows.select(self.definition.schema.names).cast(self.definition.schema)
+        schema = self.definition.schema
+        files = self.snapshot(version).files
+        return pa.concat_tables([schema.empty_table(), *self._rows(files, schema.names)])
 
-    def scan(self, columns: list[str], where: str) -> Iterator[pa.RecordBatch]:
-        """The rows that satisfy `where` (SQL), batch by batch, in no order. For large tables."""
-        table = self._open()
-        if table is None:
-            return
-        schema = pa.schema([self.definition.schema.field(name) for name in columns])
-        with self.told():
-            for batch in pa.RecordBatchReader.from_stream(table.scan(columns, where)):
-                yield batch.cast(schema)
+    def scan(self, columns: Sequence[str], where: str, at_once: int = BATCH_ROWS) -> Iterator[pa.Table]:
+        """Rows of the files that may hold some that satisfy `where` (SQL), so many at once, in no order: who
+        asks leaves out the others. For large tables."""
+        version = self.version()
+        if version >= 0:
+            yield from self._rows(self.files(version, where), columns, at_once)
+
+    def _rows(
+        self, files: Sequence[str], columns: Sequence[str], at_once: int = BATCH_ROWS
+    ) -> Iterator[pa.Table]:
+        for file in files:
+            batches = rows_of(self.filesystem, self.path_of(file), columns, self.definition.schema, at_once)
+            while True:
+                with self.told():
+                    batch = next(batches, None)
+                if batch is None:
+                    break
+                yield batch
 
     def commits(self, after: int, upto: int) -> Iterator[Commit]:
         """What each version in (after, upto] added, oldest first. Compaction adds nothing.
@@ -429,10 +429,8 @@ class Table:
             raise ConflictError(
                 f"Another process changed {self.uri} at the same time ({first_line(error)}); run it again."
             ) from error
-        except (DeltaError, OSError, pa.ArrowInvalid) as error:
+        except (DeltaError, OSError) as error:
             text = str(error)
-            if isinstance(error, pa.ArrowInvalid) and BENEATH not in text:
-                raise  # rows of another shape: a mistake of ours
             if "No space left" in text or "StorageFull" in text or "Disk quota" in text:
                 raise StorageError(
                     f"The disk that holds {self.uri} is full: free some space and run it again; "

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
+import pyarrow.compute as pc
 import structlog
 
 from bemtevi import crashpoint
@@ -269,6 +270,7 @@ class Desk:
                         if block.origin.session == ask.session:
                             most = max(most, *block.sequences)
         where = f"received_date >= '{since:%Y-%m-%d}' and session = '{ask.session}'"
-        for batch in self._lake.table(RAW).scan(["sequence"], where):
-            most = max([most, *batch["sequence"].to_pylist()])
+        for batch in self._lake.table(RAW).scan(["session", "sequence"], where):
+            mine = batch.filter(pc.equal(batch["session"], ask.session))
+            most = max([most, *mine["sequence"].to_pylist()])
         return most + 1

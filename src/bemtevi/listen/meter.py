@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bemtevi.lake.durable import replace_file
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import RAW
+from bemtevi.lake.rows import BATCH_ROWS
 from bemtevi.listen.dialects import EnvelopeReader
 
 Ids = NDArray[np.uint64]
@@ -30,6 +31,9 @@ MOST_IDS = 1_000_000
 """Ids of one day that are known, in 13 MB (measured). Beyond, all count as new, which is never too few."""
 MERGE_IDS = 65_536
 KEPT_DAYS = 92
+BATCH_PAGES = 16
+"""Each holds a hundred posts."""
+COUNTED = ("received_date", "network", "path", "kind", "key")
 BILLED = "network = '{network}' and path <> 'archive' and received_date >= date '{since}'"
 
 
@@ -107,15 +111,19 @@ def ids_by_day(rows: pa.Table, reader: EnvelopeReader) -> dict[date, Ids]:
     """The ids of the posts in rows of `raw`, by the day received. Pages hold theirs in the payload."""
     found: dict[date, Ids] = {}
     for day in pc.unique(rows["received_date"]).to_pylist():
-        of_day = rows.filter(pc.field("received_date") == pa.scalar(day))
-        ids = _numbers(of_day.filter(pc.field("kind").isin(["post", "edit"]))["key"].drop_null())
-        pages = of_day.filter(pc.field("kind") == "page")
+        of_day = rows.filter(pc.equal(rows["received_date"], pa.scalar(day)))
+        ids = _numbers(of_day.filter(_among(of_day["kind"], ("post", "edit")))["key"].drop_null())
+        pages = of_day.filter(_among(of_day["kind"], ("page",)))
         if pages.num_rows:
-            payloads = pages["payload"].to_pylist()
-            inside = (reader.read(payload.encode()).posts for payload in payloads)
+            inside = (reader.read(payload.as_py().encode()).posts for payload in pages["payload"])
             ids = np.concatenate([ids, as_numbers(itertools.chain.from_iterable(inside))])
         found[day] = ids
     return found
+
+
+def _among(column: pa.ChunkedArray, values: Sequence[str]) -> pa.ChunkedArray:
+    """Which rows are one of some values. As a mask: filtering by an expression starts threads of its own."""
+    return pc.is_in(column, pa.array(values))
 
 
 def _numbers(keys: pa.ChunkedArray) -> Ids:
@@ -136,13 +144,17 @@ def load(path: Path, lake: Lake, network: str, since: date) -> Meter:
     reader = EnvelopeReader()
     table = lake.table(RAW)
     where = BILLED.format(network=network, since=from_day.isoformat())
-    for kinds, columns in (
-        ("kind in ('post', 'edit')", ["received_date", "kind", "key"]),
-        ("kind = 'page'", ["received_date", "kind", "key", "payload"]),
+    for kinds, columns, files, at_once in (
+        (["post", "edit"], COUNTED, "kind in ('post', 'edit')", BATCH_ROWS),
+        # no stream has pages: its payloads are not to be read for that
+        (["page"], [*COUNTED, "payload"], "kind = 'page' and path <> 'stream'", BATCH_PAGES),
     ):
         found: dict[date, list[Ids]] = {}
-        for batch in table.scan(columns, f"{where} and {kinds}"):
-            for day, ids in ids_by_day(pa.Table.from_batches([batch]), reader).items():
+        for batch in table.scan(columns, f"{where} and {files}", at_once):
+            mine = pc.and_(pc.equal(batch["network"], network), pc.not_equal(batch["path"], "archive"))
+            mine = pc.and_(mine, pc.greater_equal(batch["received_date"], pa.scalar(from_day)))
+            mine = pc.and_(mine, _among(batch["kind"], kinds))
+            for day, ids in ids_by_day(batch.filter(mine), reader).items():
                 found.setdefault(day, []).append(ids)
         for day in sorted(found):
             counted.add(day, np.concatenate(found[day]))

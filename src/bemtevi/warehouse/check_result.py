@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bemtevi.lake.definition import TIMESTAMP, Column, Severity, TableDefinition
 from bemtevi.lake.lake import Lake
@@ -72,7 +73,13 @@ def read_results(lake: Lake, since: datetime | None = None) -> list[Kept]:
         if since is None:
             return []
     where = f"started_at >= '{since.isoformat()}'"
-    kept = [_kept(row) for batch in table.scan(names, where) for row in batch.to_pylist()]
+    kept = [
+        _kept(row)
+        for batch in table.scan(names, where)
+        for row in batch.filter(
+            pc.greater_equal(batch["started_at"], pa.scalar(since, TIMESTAMP))
+        ).to_pylist()
+    ]
     return sorted(kept, key=lambda one: (one.started_at, one.result.table, one.result.check))
 
 

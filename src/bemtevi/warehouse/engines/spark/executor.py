@@ -19,11 +19,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bemtevi.lake.append import partition_of, whole
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.parquet_file import WrittenFile
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.replacement import addition_to
+from bemtevi.lake.rows import partition_of, whole
 from bemtevi.lake.table import Table
 from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import Choose
