@@ -165,6 +165,21 @@ class Catalog:
                 )
             return pa.RecordBatchReader.from_batches(rows.schema, self._batches(rows))
 
+    def relation(self, sql: str, values: Mapping[str, Any] | None = None) -> duckdb.DuckDBPyRelation:
+        """The answer to one SELECT as a relation, which is worked out when it is looked at.
+
+        Raises UsageError as `stream`. What is asked of the relation raises the engine's own errors.
+        """
+        with self._told():
+            cursor = self.cursor()
+            if not _only_reads(cursor, sql):
+                raise UsageError("One SELECT is expected; nothing is written here.")
+            return cursor.sql(sql, params=dict(values) if values else None)
+
+    def names(self) -> list[str]:
+        """The tables that may be asked, in the order of the alphabet."""
+        return self._names()
+
     def _batches(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         with self._told():
             yield from rows
