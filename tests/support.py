@@ -38,6 +38,19 @@ def eventually(true: Callable[[], object], what: str = "it", seconds: float = PA
         time.sleep(0.01)
 
 
+def once_wrong(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, but for a mistake at the first time: what nobody has foreseen."""
+    made: list[bool] = []
+
+    def wrong(*arguments: Any, **named: Any) -> Any:
+        if not made:
+            made.append(True)
+            raise RuntimeError("a mistake of ours")
+        return work(*arguments, **named)
+
+    return wrong
+
+
 def free_port() -> int:
     """A port that nobody listens on."""
     with socket.socket() as listening:

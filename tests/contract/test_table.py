@@ -67,11 +67,23 @@ def folder(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "lake"), {})
 
 
+def folder_by_another_way(tmp_path: Path) -> Store:
+    """As somebody may name it: from the folder beside, through a link."""
+    (tmp_path / "beside").mkdir()
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    return Store(str(tmp_path / "beside" / ".." / "link" / "lake"), {})
+
+
 def oddly_named_folder(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "um lago (ação) #1 + mais"), {})
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"folder": folder, "oddly named folder": oddly_named_folder}
+STORES: dict[str, Callable[[Path], Store]] = {
+    "folder": folder,
+    "folder by another way": folder_by_another_way,
+    "oddly named folder": oddly_named_folder,
+}
 
 
 @pytest.fixture(params=[*STORES, pytest.param("S3", marks=pytest.mark.s3)])

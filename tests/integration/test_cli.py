@@ -133,7 +133,7 @@ def test_x_cannot_be_reached(person: Person) -> None:
         ("MEMORY_LIMIT", "much", "memory_limit"),
         ("THREADS", "0", "threads"),
         ("THREADS", "two", "threads"),
-        ("ENGINE", "spark", "engine"),
+        ("ENGINE", "hadoop", "engine"),
         ("X_API_URL", "api.x.com", "https://"),
         ("SEGMENT_SECONDS", "-1", "segment_seconds"),
     ],

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from tests.integration.test_gaps import arm
 from tests.integration.test_listen import Listening
 from tests.recovery.killing import Place, wait_until
-from tests.support import eventually
+from tests.support import eventually, once_wrong
 
 from bemtevi.lake.gap import Cause, Gap, State, ended, new_gap, read_gaps, write_gaps
 from bemtevi.lake.lake import Lake
@@ -109,6 +110,20 @@ def test_a_gap_is_filled_beside_listening(tmp_path: Path, monkeypatch: pytest.Mo
     assert {tuple(row["matched"]) for row in rows} == {(rule_tag("x", "#covid19"),)}  # type: ignore[arg-type]
     keys = Counter((row["session"], row["sequence"]) for row in rows)
     assert set(keys.values()) == {1}
+
+
+def test_a_mistake_of_ours_does_not_end_the_filling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bemtevi.listen.fill.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("bemtevi.listen.fill.RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(Filler, "run_once", once_wrong(Filler.run_once))
+    with simulated() as server, capture_logs() as logs:
+        one = Listening(tmp_path, server.url, "#covid19", fill_delay_seconds=DELAY, search=True).start()
+        eventually(one.has(50))
+        arm(server, "away:seconds=1.5")
+        eventually(lambda: any(gap.state is State.FILLED and not gap.rules for gap in read_gaps(one.lake)))
+        one.stop()
+    (told,) = [entry for entry in logs if entry["event"] == "filler.failed"]
+    assert (told["kind"], told["log_level"]) == ("RuntimeError", "error")
 
 
 @pytest.fixture(scope="module")

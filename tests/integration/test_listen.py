@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from structlog.testing import capture_logs
-from tests.support import eventually
+from tests.support import eventually, once_wrong
 
 from bemtevi.errors import MissingCredentialError, UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.track import TrackedRule, change_rules, rule_tag
+from bemtevi.listen.follow import Following
 from bemtevi.listen.listener import Listener
 from bemtevi.listen.x import X
 from bemtevi.listen.x_search import XSearch
@@ -271,6 +272,22 @@ def test_an_x_that_is_away_at_the_first_start_is_waited_for(
             eventually(one.has(10))
             one.stop()
     assert one.failure is None
+
+
+def test_a_mistake_of_ours_does_not_end_the_looking_after_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bemtevi.listen.follow.WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("bemtevi.listen.follow.RULES_RETRY_SECONDS", 0.3)
+    with capture_logs() as logs, running_x(simulation(tmp_path, keep_alive=0.1)) as server:
+        one = Listening(tmp_path, server.url, "#covid19").start()
+        eventually(one.has(10))
+        monkeypatch.setattr(Following, "sync", once_wrong(Following.sync))
+        one.follow("#vacina")
+        eventually(lambda: set(rules_at(server)) == {"#covid19", "#vacina"})
+        one.stop()
+    (told,) = [entry for entry in logs if entry["event"] == "listener.rules_failed"]
+    assert (told["kind"], told["log_level"]) == ("RuntimeError", "error")
 
 
 def test_a_change_that_could_not_be_told_to_x_is_told_later(

@@ -210,13 +210,13 @@ def test_the_control_endpoint(x: Faulty) -> None:
     requests.post(url + "/pause", timeout=30)
     time.sleep(0.1)
     produced = requests.get(url, timeout=30).json()["produced"]
-    time.sleep(0.2)
+    time.sleep(2)
     assert requests.get(url, timeout=30).json()["produced"] == produced
     before = time.monotonic()
     requests.post(url + "/resume", timeout=30)
     eventually(lambda: requests.get(url, timeout=30).json()["produced"] > produced)
     more = requests.get(url, timeout=30).json()["produced"] - produced
-    assert more <= 1_000 * (time.monotonic() - before) + 100  # the 300 of the pause are not made up for
+    assert more < 1_000 * (time.monotonic() - before) + 1_000  # the 2,000 of the pause are not made up for
 
 
 # --- instead of an answer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import duckdb
 import pytest
 
@@ -37,6 +39,15 @@ def test_models_run_after_what_they_read() -> None:
         reads = {table_of(source) for source in model.inputs} & names
         assert reads <= seen, f"{model.name} runs before {reads - seen}"
         seen.add(model.name)
+
+
+def test_threads_may_load_them_at_once() -> None:
+    """A server and a consolidation begin together."""
+    load_models.cache_clear()
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(load_models) for _ in range(4)]
+        names = [[model.name for model in one.result()] for one in found]
+    assert names[0] == names[1] == names[2] == names[3]
 
 
 def test_no_text_of_a_person_gets_statistics() -> None:

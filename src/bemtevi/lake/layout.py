@@ -32,7 +32,8 @@ class Layout:
 
     def table(self, layer: int, name: str) -> str:
         """The address of a table."""
-        root = str(Path(self.root).absolute()) if self.is_local else self.root.rstrip("/")
+        # as the library beneath tells where files are: without links and `..`
+        root = str(Path(self.root).resolve()) if self.is_local else self.root.rstrip("/")
         return f"{root}/layer{layer}/{name}"
 
     def lock(self, name: str, local: Path) -> Path:

@@ -259,8 +259,8 @@ class Filler:
                 pause = RETRY_SECONDS
                 log.warning("filler.waits", error=str(error), retry_seconds=pause)
             except Exception as error:  # noqa: BLE001  it is beside listening, and must not end it
+                pause = RETRY_SECONDS
                 log.error("filler.failed", error=str(error), kind=type(error).__name__)
-                return
 
     def _left(self) -> bool:
         """Whether a former process left pages in the journal: it was killed, or the lake was away."""

@@ -128,6 +128,9 @@ class Following:
             except BemteviError as error:
                 again_at = time.monotonic() + RULES_RETRY_SECONDS
                 log.warning("listener.rules_not_synced", error=str(error), retry_seconds=RULES_RETRY_SECONDS)
+            except Exception as error:  # noqa: BLE001  ended unseen, it would look after no rule any more
+                again_at = time.monotonic() + RULES_RETRY_SECONDS
+                log.error("listener.rules_failed", error=str(error), kind=type(error).__name__)
 
     def _note(self, rules: Sequence[TrackedRule], result: SyncResult, asked_at: datetime) -> None:
         """Tell the ledger what the sync means for each rule."""

@@ -195,7 +195,8 @@ def _check(told: dict[str, Any], columns: set[str]) -> Check:
 def _arrow_types(types: dict[str, str]) -> dict[str, pa.DataType]:
     """The Arrow type of each SQL type, as the engine gives it."""
     columns = ", ".join(f'cast(null as {type_}) as "{name}"' for name, type_ in types.items())
-    schema = _types_known().execute(f"select {columns}").to_arrow_table().schema
+    cursor = _types_known().cursor()  # two threads may load the models at once
+    schema = cursor.execute(f"select {columns}").to_arrow_table().schema
     return {field.name: field.type for field in schema}
 
 
@@ -203,5 +204,5 @@ def _arrow_types(types: dict[str, str]) -> dict[str, pa.DataType]:
 def _types_known() -> duckdb.DuckDBPyConnection:
     """One connection for all headers: to open one takes longer than to ask."""
     connection = duckdb.connect()
-    connection.execute("set timezone = 'UTC'")
+    connection.execute("set global timezone = 'UTC'")
     return connection
