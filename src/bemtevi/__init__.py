@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from bemtevi.serve.connection import Connection
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 
 
-def connect(lake: str | None = None, **settings: Any) -> Connection:
-    """The tables of a lake, for a notebook: see `bemtevi.serve.connection`."""
-    from bemtevi.serve import connection  # only who asks for it waits for its libraries
-
-    return connection.connect(lake, **settings)
+def connect(lake: str | None = None, **settings: Any) -> Any:
+    """The tables of a lake for a notebook, a `bemtevi.serve.connection.Connection`: see there."""
+    # by name: every part imports this package, and only who asks for a connection waits for its libraries
+    return import_module("bemtevi.serve.connection").connect(lake, **settings)
