@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
+from tests.docs.test_docs import blocks
 from tests.spark.session import PLACE
 from tests.support import consolidate, new_lake, post, put
 
 import bemtevi
 
 
-def test_a_table_is_a_data_frame_with_its_types(tmp_path: Path) -> None:
+def test_a_table_is_a_data_frame_with_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lake = new_lake(tmp_path)
     put(lake, [post(number, "um #covid19") for number in range(3)])
     consolidate(lake)
@@ -25,3 +27,6 @@ def test_a_table_is_a_data_frame_with_its_types(tmp_path: Path) -> None:
         types = dict(posts.dtypes)
         assert (types["created_at"], types["created_at_local"]) == ("timestamp", "timestamp_ntz")
         assert warehouse.spark("tombstone", session).count() == 0
+    monkeypatch.chdir(tmp_path)
+    for _, example in blocks("docs/spark.md", "python"):
+        exec(example, {"session": session})  # noqa: S102  as the page says it
