@@ -63,6 +63,8 @@ def as_at_once(lake: Lake, stream: list[Message], folder: Path) -> None:
     deliver(whole, stream)
     consolidate(whole)
     found, expected = contents(lake), contents(whole)
+    # a year stays in the calendar when all of its posts are deleted later
+    assert set(found.pop("dim_date")) >= set(expected.pop("dim_date"))
     for name, rows in expected.items():
         assert found[name] == rows, name
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.sql import SparkSession
 from tests.docs.test_docs import blocks
 from tests.spark.session import PLACE
 from tests.support import consolidate, new_lake, post, put
@@ -14,6 +13,8 @@ import bemtevi
 
 
 def test_a_table_is_a_data_frame_with_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyspark.sql import SparkSession
+
     lake = new_lake(tmp_path)
     put(lake, [post(number, "um #covid19") for number in range(3)])
     consolidate(lake)

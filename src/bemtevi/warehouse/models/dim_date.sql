@@ -20,7 +20,7 @@ is_holiday = { type = "BOOLEAN", description = "Whether all of the country of th
 holiday = { type = "VARCHAR", description = "Its name, in the country's language; null if there is none." }
 */
 
--- Whole years, from the first year with a post to the last.
+-- Whole years, from the first year with a post to the last. A year stays when its posts are deleted.
 with bounds as (
   select min(first_day) as first_day, max(last_day) as last_day
   from (
