@@ -20,7 +20,7 @@ import pytest
 from deltalake import DeltaTable
 from deltalake.fs import DeltaStorageHandler
 
-from bemtevi.errors import ConflictError, StorageError
+from bemtevi.errors import ConflictError, CorruptionError, StorageError
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
 from bemtevi.lake.erasure import ErasableTable
 from bemtevi.lake.lake import Lake
@@ -249,6 +249,18 @@ def test_a_file_that_cannot_be_read_any_more_is_one_sentence(store: Store) -> No
     with pytest.raises(StorageError, match="cannot be used"):
         table.read()
     with pytest.raises(StorageError, match="cannot be used"):
+        list(table.scan(["number"], "number > 0"))
+
+
+def test_a_file_that_does_not_read_back_is_loud(store: Store) -> None:
+    table = store.table()
+    table.append(rows(1, 2))
+    (file,) = table.snapshot().files
+    with table.filesystem.open_output_stream(table.path_of(file)) as damaged:
+        damaged.write(b"PAR1 and no more")
+    with pytest.raises(CorruptionError, match="does not read back"):
+        table.read()
+    with pytest.raises(CorruptionError, match="does not read back"):
         list(table.scan(["number"], "number > 0"))
 
 

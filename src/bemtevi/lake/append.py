@@ -15,7 +15,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.fs
-import pyarrow.parquet as pq
 from deltalake import DeltaTable, PostCommitHookProperties, Transaction
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -25,7 +24,7 @@ from bemtevi.lake.commit import stamped
 from bemtevi.lake.durable import sync
 from bemtevi.lake.memory import give_back
 from bemtevi.lake.parquet_file import ParquetFile
-from bemtevi.lake.rows import partition_of, whole
+from bemtevi.lake.rows import partition_of
 from bemtevi.lake.table import Table
 
 SMALL_BYTES = 32 * 1024 * 1024
@@ -244,10 +243,8 @@ class Addition:
 
     def copy(self, path: str, rows: int, change: Callable[[pa.Table], pa.Table] | None = None) -> None:
         """The rows of a file of the table, so many at a time; as `change` leaves them."""
-        partition = partition_of(path)
-        with self._table.told(), self._table.filesystem.open_input_file(path) as source:
-            for batch in pq.ParquetFile(source).iter_batches(rows):
-                full = whole(pa.Table.from_batches([batch]), partition, self._table.definition.schema)
+        with self._table.told():
+            for full in self._table.rows([path], self._table.definition.schema.names, rows):
                 self.add(full if change is None else change(full))
 
     def finish(self) -> list[ParquetFile]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -51,6 +51,20 @@ class DataFile:
     size: int
     rows: int
     day: date | None
+
+
+def in_steps(files: Iterable[DataFile], most_bytes: int) -> Iterator[list[DataFile]]:
+    """The files by their paths, some at a time: a step ends with the file that fills so many bytes."""
+    step: list[DataFile] = []
+    size = 0
+    for file in sorted(files, key=lambda file: file.path):
+        step.append(file)
+        size += file.size
+        if size >= most_bytes:
+            yield step
+            step, size = [], 0
+    if step:
+        yield step
 
 
 @dataclass(frozen=True)

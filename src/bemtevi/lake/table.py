@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +30,7 @@ from deltalake import (
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from bemtevi import crashpoint, metrics
-from bemtevi.errors import ConflictError, StorageError
+from bemtevi.errors import ConflictError, CorruptionError, StorageError
 from bemtevi.lake.commit import is_of, stamped, writer_of
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.layout import LAKE_VERSION
@@ -156,23 +156,33 @@ class Table:
         """The whole table. For small ones: lists, runs."""
         schema = self.definition.schema
         files = self.snapshot(version).files
-        return pa.concat_tables([schema.empty_table(), *self._rows(files, schema.names)])
+        return pa.concat_tables([schema.empty_table(), *self.rows(files, schema.names)])
 
     def scan(self, columns: Sequence[str], where: str, at_once: int = BATCH_ROWS) -> Iterator[pa.Table]:
         """Rows of the files that may hold some that satisfy `where` (SQL), so many at once, in no order: who
         asks leaves out the others. For large tables."""
         version = self.version()
         if version >= 0:
-            yield from self._rows(self.files(version, where), columns, at_once)
+            yield from self.rows(self.files(version, where), columns, at_once)
 
-    def _rows(
-        self, files: Sequence[str], columns: Sequence[str], at_once: int = BATCH_ROWS
+    def rows(
+        self, files: Iterable[str], columns: Sequence[str], at_once: int = BATCH_ROWS
     ) -> Iterator[pa.Table]:
+        """Some columns of some of its files, so many rows at once.
+
+        Raises StorageError, and CorruptionError for a file that does not read back.
+        """
         for file in files:
             batches = rows_of(self.filesystem, self.path_of(file), columns, self.definition.schema, at_once)
             while True:
-                with self.told():
-                    batch = next(batches, None)
+                try:
+                    with self.told():
+                        batch = next(batches, None)
+                except pa.ArrowInvalid as error:
+                    raise CorruptionError(
+                        f"The file {file} does not read back ({first_line(error)}): "
+                        "bring it back from a copy of the lake."
+                    ) from error
                 if batch is None:
                     break
                 yield batch

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bemtevi.errors import UsageError
 from bemtevi.lake.definition import TIMESTAMP, Column, TableDefinition
@@ -156,12 +155,8 @@ class Tombstones:
     def since(self, version: int) -> pa.Table:
         """The rows that versions after this one added."""
         table = self._lake.table(TOMBSTONE)
-        found = [TOMBSTONE.schema.empty_table()]
-        for commit in table.commits(version, table.version()):
-            for file in commit.files:
-                with table.told(), table.filesystem.open_input_file(table.path_of(file)) as source:
-                    found.append(pq.read_table(source).select(TOMBSTONE.schema.names).cast(TOMBSTONE.schema))
-        return pa.concat_tables(found)
+        files = [file for commit in table.commits(version, table.version()) for file in commit.files]
+        return pa.concat_tables([TOMBSTONE.schema.empty_table(), *table.rows(files, TOMBSTONE.schema.names)])
 
     def note(self, tombstones: Iterable[Tombstone]) -> int:
         """Add rows in one commit; those that are there already are left out. How many were new."""

@@ -276,7 +276,7 @@ class Journal:
         crashpoint.reach("journal.fsynced")
         for messages in group:
             origin = messages.origin
-            size = sum(messages.lengths or map(len, messages.payloads))
+            size = sum(messages.sizes)
             metrics.received(origin.network, origin.path, len(messages.payloads), size)
             log.debug("journal.durable", session=origin.session, upto=messages.sequences[-1] + 1)
 

@@ -49,6 +49,11 @@ class Messages:
     lengths: Sequence[int] | None = None
     """Bytes of each payload, where somebody has counted them already."""
 
+    @property
+    def sizes(self) -> Sequence[int]:
+        """Bytes of each payload."""
+        return self.lengths or [*map(len, self.payloads)]
+
     def after(self, sequence: int) -> Messages:
         """Those from this position on."""
         skip = max(sequence - self.sequences[0], 0)

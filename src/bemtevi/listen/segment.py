@@ -55,7 +55,7 @@ def pieces(messages: Messages) -> tuple[bytes, bytes, bytes]:
             PREFIX.pack(len(origin), count, first),
             origin,
             np.asarray(messages.received_at, "<i8").tobytes(),
-            np.asarray(messages.lengths or [*map(len, payloads)], "<u4").tobytes(),
+            np.asarray(messages.sizes, "<u4").tobytes(),
         )
     )
     length = len(head) + len(data)

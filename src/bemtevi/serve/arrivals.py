@@ -13,7 +13,6 @@ from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.raw import RAW
@@ -127,13 +126,8 @@ class Arrivals:
         if self._tail.covers(application, before, number):
             return
         for file in commit.files:
-            path = self._table.path_of(file)
-            with self._table.told(), self._table.filesystem.open_input_file(path) as source:
-                rows = pq.ParquetFile(source).read()
-            day = path.split("/", 1)[0].removeprefix("received_date=")
-            if "received_date" not in rows.column_names:
-                rows = rows.append_column("received_date", pa.array([day] * rows.num_rows).cast(pa.date32()))
-            self._add(batch, rows.select(RAW.schema.names).cast(RAW.schema))
+            rows = self._table.rows([file], RAW.schema.names)
+            self._add(batch, pa.concat_tables([RAW.schema.empty_table(), *rows]))
 
     def _add(self, batch: Batch, rows: pa.Table) -> None:
         """Rows without those that were taken already, by the positions in their sessions."""

@@ -176,10 +176,6 @@ class Catalog:
                 raise UsageError("One SELECT is expected; nothing is written here.")
             return cursor.sql(sql, params=dict(values) if values else None)
 
-    def names(self) -> list[str]:
-        """The tables that may be asked, in the order of the alphabet."""
-        return self._names()
-
     def _batches(self, rows: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
         with self._told():
             yield from rows
@@ -211,11 +207,11 @@ class Catalog:
             unknown = UNKNOWN_TABLE.search(lines[0])
             if unknown:
                 raise UsageError(
-                    f"There is no table {unknown[1]}; there are {', '.join(self._names())}."
+                    f"There is no table {unknown[1]}; there are {', '.join(self.names())}."
                 ) from None
             raise UsageError(f"The SQL is wrong. {' '.join(lines[:2])}") from None
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
         """The tables that may be asked, in the order of the alphabet."""
         query = "select view_name from duckdb_views() where schema_name = 'main' and not internal order by 1"
         return [name for (name,) in self._connection.execute(query).fetchall()]

@@ -14,7 +14,7 @@ from enum import Enum
 
 from bemtevi.lake import literal
 from bemtevi.serve.catalog import columns_of, views_of
-from bemtevi.warehouse.model import DAY_PREFIX, WHOLE_PREFIX, Model, Scope, table_of
+from bemtevi.warehouse.model import DAY_PREFIX, OBSERVATION, WHOLE_PREFIX, Model, Scope, table_of
 
 DIM_HASHTAG = "dim_hashtag"
 AUTHOR = ("network", "author_id")
@@ -43,7 +43,7 @@ def kind_of(model: Model) -> Kind:
         return Kind.SIGHTINGS
     if model.scope is Scope.SINCE and set(AUTHOR) <= set(key):
         return Kind.AUTHORS
-    own = {"observation", "existing"} & set(model.inputs)
+    own = {OBSERVATION, "existing"} & set(model.inputs)
     whole = any(name.startswith(WHOLE_PREFIX) for name in model.inputs)
     if model.scope is not Scope.WHOLE and not own and not whole:
         return Kind.COUNTED

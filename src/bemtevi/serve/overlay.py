@@ -29,11 +29,11 @@ from bemtevi.serve.laid import AUTHOR, POST, Kind, Touched, kind_of, views
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.hashtag import fold_plain
-from bemtevi.warehouse.model import SINCE_PREFIX, Model, load_models, table_of
+from bemtevi.warehouse.model import FACT, OBSERVATION, SINCE_PREFIX, Model, load_models, table_of
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
 log = structlog.get_logger()
-FACT, BRIDGE, DIM_USER = "fact_post", "bridge_post_hashtag", "dim_user"
+BRIDGE, DIM_USER = "bridge_post_hashtag", "dim_user"
 MOST_POSTS = 300_000
 """What is held in memory; more waits for the next run."""
 STEP_BYTES = 16 * 1024 * 1024
@@ -148,7 +148,7 @@ class Overlay:
                         made[model.name] = self._hashtags(model, made[BRIDGE])
             for name in made:
                 self.engine.drop(name)
-        self.engine.drop("observation")
+        self.engine.drop(OBSERVATION)
         return (
             (made, found if found is not None else made[FACT].slice(0, 0)) if made else (None, pa.table({}))
         )

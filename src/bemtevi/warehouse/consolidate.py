@@ -34,7 +34,9 @@ from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
     DAY_PREFIX,
+    FACT,
     FORMER_PREFIX,
+    OBSERVATION,
     OBSERVED_HOUR,
     WHOLE_PREFIX,
     Model,
@@ -55,9 +57,6 @@ from bemtevi.warehouse.run import (
     restored,
 )
 from bemtevi.warehouse.writing import Writing, written_replacement
-
-FACT = "fact_post"
-OBSERVATION = "observation"
 
 STAGING = "staging"
 """The application of the transactions that write what staging could not read."""

@@ -19,10 +19,8 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.literal import parquet
 from bemtevi.lake.reading import let_read
 from bemtevi.lake.tombstone import Action, Origin, Subject, Tombstone, Tombstones, gone
-from bemtevi.warehouse.model import load_models
+from bemtevi.warehouse.model import FACT, load_models
 from bemtevi.warehouse.run import last_run
-
-FACT = "fact_post"
 
 COUNT = {
     Subject.POST: ("post_id = $id", "referenced_post_id = $id"),

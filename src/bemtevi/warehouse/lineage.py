@@ -16,15 +16,13 @@ from zoneinfo import ZoneInfo
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.literal import parquet
-from bemtevi.lake.maintenance import DataFile, MaintainedTable
+from bemtevi.lake.maintenance import DataFile, MaintainedTable, in_steps
 from bemtevi.lake.raw import RAW
 from bemtevi.warehouse.deletion import Deletions
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.hours import HOUR, hours_of, instant, local_dates, messages_of, midnight
-from bemtevi.warehouse.model import CREATED_HOUR, Model, Scope, load_models, table_of
+from bemtevi.warehouse.model import CREATED_HOUR, OBSERVATION, Model, Scope, load_models, table_of
 from bemtevi.warehouse.run import MAINTENANCE, Run, all_runs, check_zone, raw_kept_from
-
-OBSERVATION = "observation"
 
 
 @dataclass(frozen=True)
@@ -201,18 +199,9 @@ def _steps(
     """The files of raw that may hold messages of the partition, in steps of bounded bytes."""
     table = MaintainedTable.of(lake, RAW)
     files = {*table.files(raw_version, _messages(model, day, ZoneInfo(lake.timezone)))}
-    step: list[str] = []
-    size = 0
-    for file in sorted(table.data_files(raw_version), key=lambda file: file.path):
-        address = f"{table.uri}/{file.path}"
-        if address in files:
-            step.append(address)
-            size += file.size
-            if size >= batch_bytes:
-                yield step
-                step, size = [], 0
-    if step:
-        yield step
+    chosen = [file for file in table.data_files(raw_version) if f"{table.uri}/{file.path}" in files]
+    for step in in_steps(chosen, batch_bytes):
+        yield [f"{table.uri}/{file.path}" for file in step]
 
 
 def _messages(model: Model, day: date | None, zone: ZoneInfo) -> str:

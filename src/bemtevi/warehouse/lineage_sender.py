@@ -29,7 +29,7 @@ from bemtevi.lake.raw import RAW
 from bemtevi.settings import Settings
 from bemtevi.warehouse.check_result import read_results
 from bemtevi.warehouse.checks import Result
-from bemtevi.warehouse.model import load_models, table_of
+from bemtevi.warehouse.model import OBSERVATION, load_models, table_of
 from bemtevi.warehouse.run import all_runs, last_run
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ log = structlog.get_logger()
 
 LAST_WORD_SECONDS = 5.0
 """Who ends waits so long for the last event to be sent."""
-OBSERVATION = "observation"
 MAINTAIN = "maintain"
 PACKAGES = {"deltalake": "deltalake", "duckdb": "duckdb", "spark": "pyspark"}
 

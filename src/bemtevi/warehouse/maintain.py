@@ -26,9 +26,8 @@ from bemtevi.lake.lake import LOCK, LOCKED_FOR, MERGE_LOCK, MERGE_LOCKED_FOR, La
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
 from bemtevi.lake.raw import RAW
-from bemtevi.warehouse.consolidate import FACT
 from bemtevi.warehouse.erase import Erased, Erasure
-from bemtevi.warehouse.model import CREATED_HOUR, Model, Scope, load_models
+from bemtevi.warehouse.model import CREATED_HOUR, FACT, Model, Scope, load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import (
     MAINTENANCE,

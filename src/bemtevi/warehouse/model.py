@@ -28,6 +28,8 @@ SINCE_PREFIX = "since_"
 """An input `since_<table>` is that table as it will be, from the first hour that the run touches on."""
 FORMER_PREFIX = "former_"
 """An input `former_<table>` is that table as it was before the run, in the hours that the run touches."""
+FACT = "fact_post"
+OBSERVATION = "observation"
 CREATED_HOUR = "created_hour"
 OBSERVED_HOUR = "observed_hour"
 

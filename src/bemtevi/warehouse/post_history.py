@@ -20,11 +20,10 @@ from bemtevi.lake.literal import parquet, text, texts
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.tombstone import Action, Subject, Tombstones, gone
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
-from bemtevi.warehouse.model import load_models
+from bemtevi.warehouse.model import FACT, load_models
 from bemtevi.warehouse.notice import KINDS, read_notice
-from bemtevi.warehouse.run import Run, check_zone, last_run
+from bemtevi.warehouse.run import Run, check_zone, files_of, last_run
 
-FACT = "fact_post"
 SNOWFLAKE_EPOCH_MS = 1_288_834_974_657
 """From which X's ids count milliseconds, above their 22 lowest bits."""
 FACT_COLUMNS = (
@@ -223,8 +222,8 @@ def _fact(
 ) -> dict[str, Any] | None:
     """The row of the post as readers see it."""
     table = lake.table(next(model.definition for model in load_models() if model.name == FACT))
-    version = None if run is None else run.table_versions.get(FACT)
-    files = [] if version is None else table.files(version, f"post_id = {text(post_id)}")
+    versions = {} if run is None else run.table_versions
+    files = files_of(table, versions, f"post_id = {text(post_id)}")
     if not files:
         return None
     columns = [*FACT_COLUMNS, *(["text"] if with_text else [])]

@@ -14,17 +14,19 @@ from datetime import UTC, date, datetime, time, timedelta
 from bemtevi import crashpoint
 from bemtevi.errors import UsageError
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, acquire
-from bemtevi.lake.maintenance import MaintainedTable
+from bemtevi.lake.maintenance import MaintainedTable, in_steps
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.table import ZONE_PROPERTY
 from bemtevi.warehouse.concerned import Hours
-from bemtevi.warehouse.consolidate import FACT, OBSERVATION, Consolidation, Made, Plan
+from bemtevi.warehouse.consolidate import Consolidation, Made, Plan
 from bemtevi.warehouse.engine import UNREADABLE, Staged
 from bemtevi.warehouse.hours import hours_of, messages_of, midnight, within
 from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
+    FACT,
     FORMER_PREFIX,
+    OBSERVATION,
     SINCE_PREFIX,
     Model,
     Scope,
@@ -150,16 +152,12 @@ class Rebuild(Consolidation):
                 files = table.files(last.raw_version, messages_of(first, until))
                 yield (until - start) / (end - start), files, (first, until)
             return
-        all_files = sorted(table.data_files(last.raw_version), key=lambda file: file.path)
+        all_files = table.data_files(last.raw_version)
         total = sum(file.size for file in all_files) or 1
-        batch: list[str] = []
-        size = done = 0
-        for number, file in enumerate(all_files):
-            batch.append(f"{table.uri}/{file.path}")
-            size, done = size + file.size, done + file.size
-            if size >= self._batch_bytes or number == len(all_files) - 1:
-                yield done / total, batch, None
-                batch, size = [], 0
+        done = 0
+        for step in in_steps(all_files, self._batch_bytes):
+            done += sum(file.size for file in step)
+            yield done / total, [f"{table.uri}/{file.path}" for file in step], None
 
     def _from_tables(self, period: Period | None) -> Iterator[tuple[float, list[str], Period | None]]:
         """The steps through the tables that are read, as they are, some days at a time, oldest first."""

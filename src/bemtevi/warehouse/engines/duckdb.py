@@ -20,7 +20,7 @@ from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.reading import let_read
 from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import UNREADABLE, Choose, Ids, Staged, Write
-from bemtevi.warehouse.model import CREATED_HOUR, Model, staging_files
+from bemtevi.warehouse.model import CREATED_HOUR, OBSERVATION, Model, staging_files
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 from bemtevi.warehouse.spill import make_spill_folder, remove_spill_folder
 
@@ -139,7 +139,7 @@ class DuckDBEngine:
                 "create or replace temp view observation as "
                 f"select *, false as is_deleted from staged where {READ} and {within}"
             )
-        return Staged(messages, self._count("observation"), self._count("unread"))
+        return Staged(messages, self._count(OBSERVATION), self._count("unread"))
 
     def stage_messages(
         self,
@@ -372,7 +372,7 @@ class DuckDBEngine:
 
     def drop(self, name: str) -> None:
         """See the contract."""
-        if name == "observation":
+        if name == OBSERVATION:
             self._connection.execute("drop view if exists observation")
             name = "staged"
         self._connection.execute(f"drop table if exists {name}")

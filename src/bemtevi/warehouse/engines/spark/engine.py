@@ -43,6 +43,7 @@ from bemtevi.warehouse.engines.spark.executor import (
 from bemtevi.warehouse.engines.spark.schema import spark_schema
 from bemtevi.warehouse.engines.spark.session import open_session, said
 from bemtevi.warehouse.engines.spark.translate import shared_parts, translate
+from bemtevi.warehouse.model import OBSERVATION
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from bemtevi.lake.replacement import Replacement
     from bemtevi.warehouse.model import Model
 
-OBSERVATION = "observation"
 EXISTING = "existing"
 EXISTING_SINCE = "existing_since"
 STORED_SINCE = "stored_since"

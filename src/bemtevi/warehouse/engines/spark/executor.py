@@ -17,13 +17,11 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.parquet_file import WrittenFile
 from bemtevi.lake.raw import QUARANTINE, RAW
 from bemtevi.lake.replacement import addition_to
-from bemtevi.lake.rows import partition_of, whole
 from bemtevi.lake.table import Table
 from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import Choose
@@ -31,7 +29,6 @@ from bemtevi.warehouse.engines.duckdb import DuckDBEngine
 from bemtevi.warehouse.notice import read_notice
 
 Batches = Iterable[pa.RecordBatch]
-BATCH_ROWS = 10_000
 
 FILES = pa.schema(
     [
@@ -74,12 +71,7 @@ class Reader:
         table = self.address.table()
         for batch in places:
             for place in batch.column(0).to_pylist():
-                path = self.files[place]
-                with table.told(), table.filesystem.open_input_file(path) as source:
-                    for rows in pq.ParquetFile(source).iter_batches(BATCH_ROWS):
-                        yield whole(
-                            pa.Table.from_batches([rows]), partition_of(path), self.address.definition.schema
-                        )
+                yield from table.rows([self.files[place]], self.address.definition.schema.names)
 
 
 @dataclass(frozen=True)
