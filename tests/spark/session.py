@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,10 +26,12 @@ def small_session(folder: Path) -> Iterator[None]:
     """A session that is begun meanwhile is a small one, and ends at the end."""
     (folder / "spark-defaults.conf").write_text(SMALL, encoding="utf-8")
     os.environ["SPARK_CONF_DIR"] = str(folder)
+    # a test may begin the session by Spark's own builder, and all that come after it share its Python
+    os.environ["PYSPARK_PYTHON"] = sys.executable
     yield
     from pyspark.sql import SparkSession
 
     session = SparkSession.getActiveSession()
     if session is not None:
         session.stop()
-    del os.environ["SPARK_CONF_DIR"]
+    del os.environ["SPARK_CONF_DIR"], os.environ["PYSPARK_PYTHON"]
