@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.s3.conftest import lake_at
 from tests.s3.server import SECRET, S3Server
-from tests.spark.cluster import Cluster
+from tests.spark.cluster import CLUSTER, Cluster
 from tests.spark.conftest import Consolidate, differing
 from tests.spark.test_command import begun, bemtevi
 from tests.support import contents, new_lake, post, put, rows
@@ -56,6 +58,31 @@ def test_a_lake_on_s3(
     both = [log for log in cluster.folder.glob("worker*/app-*/*/stderr") if "Running task" in log.read_text()]
     assert len(both) == 2, "both workers worked"
     assert SECRET not in done.stdout + done.stderr + cluster.said()
+
+
+def test_executors_whose_python_has_nothing_of_ours(
+    cluster: Cluster, tmp_path: Path, on_duckdb: Consolidate
+) -> None:
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    bare = subprocess.run([python, "-c", "import bemtevi"], capture_output=True, text=True, cwd=tmp_path)
+    assert "No module named 'bemtevi'" in bare.stderr
+    here, there = new_lake(tmp_path / "here"), new_lake(tmp_path / "there")
+    for lake in (here, there):
+        put(lake, POSTS)
+    on_duckdb(here)
+    settings = cluster.environment() | environment(there, tmp_path) | {"SPARK_CONF_DIR": str(tmp_path)}
+    theirs = CLUSTER + f"spark.pyspark.python = {python}\n"
+    (tmp_path / "spark-defaults.conf").write_text(theirs)
+    failed = bemtevi(tmp_path, "consolidate", "--engine", "spark", **settings)
+    assert failed.returncode == StorageError.exit_code, failed.stderr
+    assert "No module named" in failed.stderr
+    packed = bemtevi(tmp_path, "spark-pack", "ours.tar.gz")
+    assert packed.returncode == 0, packed.stderr
+    archives, path, _ = packed.stdout.splitlines()
+    (tmp_path / "spark-defaults.conf").write_text(f"{theirs}{archives}\n{path}\n")
+    done = bemtevi(tmp_path, "consolidate", "--engine", "spark", **settings)
+    assert done.returncode == 0, done.stderr
+    assert differing(contents(here), contents(there)) == []
 
 
 @pytest.mark.heavy

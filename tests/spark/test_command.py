@@ -28,7 +28,7 @@ def begun(folder: Path, *arguments: str | Path, **environment: str) -> subproces
     outside = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("BEMTEVI_") and name != "SPARK_CONF_DIR"
+        if not name.startswith("BEMTEVI_") and name not in {"SPARK_CONF_DIR", "PYSPARK_PYTHON"}
     }
     return subprocess.Popen(
         [sys.executable, "-m", "bemtevi", *map(str, arguments)],

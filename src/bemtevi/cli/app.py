@@ -57,6 +57,7 @@ COMMANDS = {
     "forget": "forget",
     "compliance": "compliance",
     "doctor": "doctor",
+    "spark-pack": "spark_pack",
     "simulate": "simulator",
 }
 """Each command and the module that has it, in the order in which a new user needs them."""

@@ -25,6 +25,7 @@ JAVA = range(17, 22)
 """The versions of Java on which this Spark runs."""
 GET_JAVA = "install Java 17 or 21 (apt install openjdk-17-jre-headless), or set JAVA_HOME to one"
 DRIVER_MEMORY = "2g"
+PYTHON = "spark.pyspark.python"
 CONNECT_PORT = 15002
 ANSWER_SECONDS = 3.0
 
@@ -44,8 +45,10 @@ def open_session(place: str) -> Any:
         builder = SparkSession.builder.remote(place)
     else:
         refuse_without_java()
-        # executors on this machine take this Python, not whichever stands first on the path
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        # of a program that has begun, Spark looks for the Python of its executors here alone. On this machine
+        # they take this one, not whichever stands first on the path
+        named = None if place.startswith("local") else _own(PYTHON)
+        os.environ.setdefault("PYSPARK_PYTHON", named or sys.executable)
         builder = SparkSession.builder.master(place).appName("bemtevi")
         for name, value in at_start().items():
             builder = builder.config(name, value)
@@ -85,16 +88,20 @@ def at_start() -> dict[str, str]:
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "ERROR",
     }
-    if not _is_set("spark.driver.memory"):
+    if _own("spark.driver.memory") is None:
         options["spark.driver.memory"] = DRIVER_MEMORY
     return options
 
 
-def _is_set(name: str) -> bool:
-    """Whether the person's own Spark settings say it."""
+def _own(name: str) -> str | None:
+    """What the person's own Spark settings say of it; None where they do not."""
     folder = os.environ.get("SPARK_CONF_DIR")
     file = Path(folder) / "spark-defaults.conf" if folder else None
-    return file is not None and file.is_file() and name in file.read_text(encoding="utf-8")
+    if file is None or not file.is_file():
+        return None
+    # its own form: a name and a value, with blanks, = or : between
+    found = re.findall(rf"(?m)^\s*{re.escape(name)}(?:\s*[=:]\s*|\s+)(\S.*?)\s*$", file.read_text("utf-8"))
+    return found[-1] if found else None
 
 
 def refuse_without_java() -> None:
