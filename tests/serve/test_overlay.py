@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from bemtevi.lake.lake import Lake
 from bemtevi.lake.layout import JournalLayout
 from bemtevi.lake.tombstone import Action, Subject, Tombstone, Tombstones
 from bemtevi.lake.tombstone import Origin as Wanted
+from bemtevi.lake.track import change_rules
 from bemtevi.listen.journal import Journal, Limits
 from bemtevi.listen.message import Origin
 from bemtevi.listen.tail import Tail
@@ -25,10 +27,12 @@ from bemtevi.serve.api import create_app
 from bemtevi.serve.api.guard import Access
 from bemtevi.serve.catalog import Catalog
 from bemtevi.serve.laid import Kind, kind_of
-from bemtevi.serve.overlay import Overlay, Step
 from bemtevi.serve.snapshot import Snapshots
 from bemtevi.warehouse.model import load_models
 
+NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
+MOST = 100
+"""Messages after which those that never cease do."""
 FOLLOWING = [model for model in load_models() if kind_of(model) is not Kind.STORED]
 
 
@@ -79,6 +83,38 @@ def test_what_is_not_consolidated_is_as_if_it_were(tmp_path: Path, stored: int) 
     assert laid["fact_post"]
     for name, rows in after.items():
         assert laid[name] == rows, name
+
+
+def test_what_a_post_no_longer_has_is_gone(tmp_path: Path) -> None:
+    """A newer observation without the hashtag, with nothing else in the step that has one."""
+    lake = new_lake(tmp_path)
+    with served(lake) as snapshots:
+        for number, text in enumerate(["um #a", "um"]):
+            put(lake, [post(1, text)], number=number, received_at=NOON + timedelta(hours=number))
+            snapshots.refresh()
+        with snapshots.lease() as snapshot:
+            laid = held(snapshot.catalog)
+        consolidate(lake)
+    assert laid["bridge_post_hashtag"] == []
+
+    assert laid["fact_post"]
+
+
+def test_rules_that_change_while_posts_come(tmp_path: Path) -> None:
+    """What comes next is made by the new rules, over the same tables, and still without what is deleted."""
+    lake = new_lake(tmp_path)
+    Tombstones(lake).note([Tombstone("x", Subject.AUTHOR, "9", Action.DELETE, Wanted.REQUEST, NOON)])
+    with served(lake) as snapshots:
+        put(lake, [post(1, "um #a")], number=0)
+        snapshots.refresh()
+        with snapshots.lease() as before:
+            change_rules(lake, "x", add=("#a",), now=NOON)
+            put(lake, [post(2, "dois #a"), post(3, "três #a", author_id="9")], number=1)
+            snapshots.refresh()
+            assert before.catalog.query("select count(*) as posts from fact_post").to_pylist() == [
+                {"posts": 2}
+            ]
+            assert not before.replaced
 
 
 def test_an_answer_sees_one_moment(tmp_path: Path) -> None:
@@ -223,32 +259,48 @@ def test_who_is_behind_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert told() == (3, False)
 
 
+class Endless:
+    """A tail of no journal: at every look two more messages have come into layer 1."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self.number = 0
+
+    def listeners(self) -> list[str]:
+        return []
+
+    def begin(self, _: Mapping[str, int]) -> None:
+        self.read()
+
+    def read(self) -> None:
+        for _ in range(2 if self.number < MOST else 0):
+            self.number += 1
+            put(self.lake, [post(self.number, "um #a")], number=self.number, received_at=datetime.now(UTC))
+
+    def covers(self, *_: object) -> bool:
+        return False
+
+    def close(self) -> None:
+        pass
+
+
 def test_posts_that_never_cease_are_told_and_hold_back_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More comes with each step: clients are told of it all the same, and a look comes to its end."""
+    """More comes than each step takes: clients are told of it all the same, and a look comes to its end."""
     monkeypatch.setattr(snapshot_module, "LONGEST_SECONDS", 0.5)
-    lake = new_lake(tmp_path)
-    number = 0
-    laid_over = Overlay.step
-
-    def more_comes(overlay: Overlay) -> Step | None:
-        nonlocal number
-        if number < 40:
-            number += 1
-            now = datetime.now(UTC)
-            put(lake, [post(number, "um #a")], number=number, received_at=now)
-        return laid_over(overlay)
-
-    monkeypatch.setattr(Overlay, "step", more_comes)
+    monkeypatch.setattr(overlay, "STEP_BYTES", 0)  # a commit a step
+    endless = Endless(new_lake(tmp_path))
+    snapshots = Snapshots(
+        endless.lake, memory_limit="512MB", sql_memory_limit="256MB", threads=2, tail=endless
+    )
     told: list[int] = []
-    snapshots = served(lake)
-    snapshots.brought.append(lambda _, step: told.append(number))
+    snapshots.brought.append(lambda _, step: told.append(endless.number))
     try:
         snapshots.refresh()
-        assert number < 20  # opening does not wait for the end of it
+        assert endless.number < MOST  # opening does not wait for the end of it
         snapshots.refresh()
-        assert len(told) > 0
-        assert number < 40
+        assert len(told) > 1
+        assert endless.number < MOST
     finally:
         snapshots.__exit__()

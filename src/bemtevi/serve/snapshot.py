@@ -34,8 +34,9 @@ from bemtevi.warehouse.run import RUN, Run
 
 log = structlog.get_logger()
 REFRESH_SECONDS = 0.2
-MOST_REST_SECONDS = 1.0
-"""Between two looks for what is new; a look that takes longer is followed by half as long a rest."""
+MOST_REST_SECONDS = 0.5
+"""Between two looks for what is new. Much of what a look costs is the same for one post and for thousands:
+one that took long of a processor is followed by as long a rest, in which more gathers."""
 LONGEST_SECONDS = 1.0
 """So long new posts are laid over before anything else is looked at."""
 AGAIN_SECONDS = 5.0
@@ -254,14 +255,14 @@ class Snapshots:
         return changed
 
     def _steps(self, snapshot: Snapshot) -> Iterator[Step]:
-        """Until nothing is new, or for so long that the rest must wait: it may never cease."""
+        """Until nothing waits, or for so long that the rest must wait: it may never cease."""
         until = time.monotonic() + LONGEST_SECONDS
         while snapshot.overlay is not None and not self._stop.is_set():
             step = snapshot.overlay.step()
             if step is None:
                 return
             yield step
-            if time.monotonic() >= until:
+            if time.monotonic() >= until or not snapshot.overlay.has_more():
                 return
 
     def _caught_up(self, snapshot: Snapshot, until: datetime) -> list[Step]:
@@ -302,12 +303,12 @@ class Snapshots:
         self._engine = DuckDBEngine(
             timezone=self.lake.timezone,
             memory_limit=ENGINE_MEMORY,
-            threads=self._threads,
+            threads=1,  # steps are small: a second thread costs as much again, and gains nothing
             rule_hashtags={rule.tag: asked_hashtags(rule) for rule in read_rules(self.lake, removed=True)},
             storage_options=self.lake.storage_options,
         ).__enter__()
         if self._current is not None and self._current.overlay is not None:
-            self._current.overlay.engine = self._engine
+            self._current.overlay.use(self._engine)
 
     def _opened(self, tables: Tables, memory_limit: str, *, closed: bool) -> Catalog:
         return Catalog(
@@ -317,14 +318,14 @@ class Snapshots:
     def _watch(self) -> None:
         self._begin()
         took = 0.0
-        while not self._stop.wait(min(max(REFRESH_SECONDS, took / 2), MOST_REST_SECONDS)):
-            began = time.monotonic()
+        while not self._stop.wait(min(max(REFRESH_SECONDS, took), MOST_REST_SECONDS)):
+            began = time.thread_time()  # on a busy machine the clock says nothing of what it cost
             try:
                 self.refresh()
             except (BemteviError, duckdb.Error) as error:  # the old snapshot goes on answering
                 log.warning("serve.snapshot", error=str(error).splitlines()[0])
                 self._versions[RUN.name] = -1  # what was taken and not laid over is taken again
-            took = time.monotonic() - began
+            took = time.thread_time() - began
 
     def _begin(self) -> None:
         """Make the first snapshot, however long that takes."""

@@ -344,6 +344,11 @@ class DuckDBEngine:
             table = self._connection.execute(query).to_arrow_table()
         return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
+    def table(self, query: str) -> pa.Table:
+        """The answer to a query over the relations; for who answers in this process."""
+        with self._told():
+            return self._connection.execute(query).to_arrow_table()
+
     def read(self, name: str) -> pa.RecordBatchReader:
         """The rows of a table just made, in the model's order; for who answers in this process."""
         with self._told():
