@@ -38,5 +38,9 @@ def test_the_same_tables_over_connect(server: ConnectServer, tmp_path: Path, on_
     assert done.returncode == 0, done.stderr
     assert rows(there, "select engine, posts_after from run") == [{"engine": "spark", "posts_after": 40}]
     assert differing(contents(here), contents(there)) == []
+    kept = bemtevi(tmp_path, "maintain", "--engine", "spark", **settings)
+    assert kept.returncode == 0, kept.stderr
+    assert "run: " in kept.stdout
+    assert differing(contents(here), contents(there)) == []
     told = bemtevi(tmp_path, "doctor", "--engine", "spark", **settings)
     assert f"somebody answers at {server.place}" in told.stdout, told.stdout

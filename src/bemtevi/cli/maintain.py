@@ -12,7 +12,7 @@ from typing import Annotated
 import structlog
 import typer
 
-from bemtevi.cli.app import app, lake_of, out
+from bemtevi.cli.app import ENGINE_HELP, app, lake_of, out
 from bemtevi.cli.background import Background, turns
 from bemtevi.cli.collect import metrics_served, stop_on_signal
 from bemtevi.cli.times import interval
@@ -23,9 +23,10 @@ from bemtevi.lake.lake import Lake
 from bemtevi.listen import erase_journal
 from bemtevi.serve.terminal import number
 from bemtevi.settings import Settings
+from bemtevi.warehouse.engines import open_elsewhere
 from bemtevi.warehouse.erase import Erased, Erasure
 from bemtevi.warehouse.lineage_sender import lineage_told
-from bemtevi.warehouse.maintain import Maintenance, Policy
+from bemtevi.warehouse.maintain import Elsewhere, Maintenance, Policy
 from bemtevi.warehouse.upkeep import Upkeep
 from bemtevi.warehouse.verify import Comparison, compare, examine_tables
 
@@ -44,9 +45,10 @@ def maintain(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object for each table.")] = False,
     every: Annotated[str | None, typer.Option(help="Keep doing it, e.g. 6h.")] = None,
+    engine: Annotated[str | None, typer.Option(help=ENGINE_HELP)] = None,
 ) -> None:
     """Compact small files, remove what is older than is kept, delete old versions; safe at any time."""
-    settings, lake = lake_of(context)
+    settings, lake = lake_of(context, engine=engine)
     if (dry_run + verify + (every is not None)) > 1:
         raise UsageError("Give one of --dry-run, --verify and --every.")
     if every is not None:
@@ -59,10 +61,11 @@ def maintain(
     if verify:
         _verify(settings, lake, as_json=as_json)
         return
-    work_of_one = maintenance(settings, lake)
     if dry_run:
+        work_of_one = maintenance(settings, lake, None)
         done = work_of_one.plan()
     else:
+        work_of_one = maintenance(settings, lake, open_elsewhere(settings))
         with lineage_told(settings, lake, "maintain"):
             done = work_of_one.run()
     for line in erased_in_words(work_of_one.erased):
@@ -73,8 +76,8 @@ def maintain(
         _say(asdict(upkeep) if as_json else sentence(upkeep, planned=dry_run))
 
 
-def maintenance(settings: Settings, lake: Lake) -> Maintenance:
-    """The maintenance that the settings ask for."""
+def maintenance(settings: Settings, lake: Lake, elsewhere: Elsewhere | None) -> Maintenance:
+    """The maintenance that the settings ask for; `elsewhere`: who writes compacted files."""
     policy = Policy(
         settings.retention_versions_hours, settings.retention_raw_days, settings.retention_facts_days
     )
@@ -84,7 +87,7 @@ def maintenance(settings: Settings, lake: Lake) -> Maintenance:
         lambda: datetime.now(UTC),
         lambda ids, change: erase_journal.erase(settings.journal, ids, change),
     )
-    return Maintenance(lake, policy, lambda: datetime.now(UTC), erasure=erasure)
+    return Maintenance(lake, policy, lambda: datetime.now(UTC), erasure=erasure, elsewhere=elsewhere)
 
 
 def erased_in_words(erased: Erased) -> Iterator[str]:
@@ -106,7 +109,7 @@ def maintain_regularly(settings: Settings, lake: Lake, pause: timedelta, stop: t
     """
     for _ in turns(pause, stop):
         try:
-            work = maintenance(settings, lake)
+            work = maintenance(settings, lake, open_elsewhere(settings))
             with lineage_told(settings, lake, "maintain"):
                 done = work.run()
             for wait in work.erased.waits:

@@ -23,7 +23,7 @@ from bemtevi.errors import ConflictError, StorageError
 from bemtevi.lake.commit import stamped
 from bemtevi.lake.durable import sync
 from bemtevi.lake.memory import give_back
-from bemtevi.lake.parquet_file import ParquetFile
+from bemtevi.lake.parquet_file import ParquetFile, WrittenFile
 from bemtevi.lake.rows import partition_of
 from bemtevi.lake.table import Table
 
@@ -73,8 +73,10 @@ class Appender:
         self.overhead_seconds = time.monotonic() - began
         give_back()
 
-    def merge(self, paths: Sequence[str]) -> None:
+    def merge(self, paths: Sequence[str], written: WrittenFile | None = None) -> None:
         """Put the rows of some files of one partition and hour into one; the table says what it said.
+
+        `written`: the one file, if others have made it.
 
         The old files stay on the disk for those who read an earlier version. The library does not see it when
         somebody else puts the same files together at the same time. So whoever calls holds the lock of
@@ -86,14 +88,8 @@ class Appender:
         sizes = dict(self._sizes(paths))
         if len(sizes) != len(paths):
             raise ConflictError(f"The table {self.table.uri} no longer has the files that were to be merged.")
-        addition = self.begin()
-        try:
-            for path in paths:
-                addition.copy(path, MERGE_ROWS)
-            (file,) = addition.finish()
-        except BaseException:
-            addition.abandon()
-            raise
+        self._there()
+        file = written or put_together(self.table, paths, self.split_by, self._encoder)
         now = time.time_ns() // 1_000_000
         application = "/".join((MERGE, *(f"{name}={value}" for name, value in file.partition.items())))
         number = self.transaction(application) + 1
@@ -274,6 +270,25 @@ class Addition:
                 file = ParquetFile(self._table, partition, self._encoder, self._row_group_bytes)
                 self._files[value] = file
             file.write(rows)
+
+
+def put_together(
+    table: Table,
+    paths: Sequence[str],
+    split_by: Sequence[str],
+    encoder: Executor,
+    row_group_bytes: int | None = None,
+) -> WrittenFile:
+    """Write the rows of some files, all of one value of `split_by`, to a file that nobody sees."""
+    addition = Addition(table, split_by, encoder, row_group_bytes)
+    try:
+        for path in paths:
+            addition.copy(path, MERGE_ROWS)
+        (file,) = addition.finish()
+        return file.written()
+    except BaseException:
+        addition.abandon()
+        raise
 
 
 def _single(column: pa.ChunkedArray) -> object:

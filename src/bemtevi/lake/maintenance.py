@@ -13,25 +13,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
-from typing import Self
+from typing import Self, TypeAlias
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.fs
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
+from deltalake.transaction import RemoveAction
 
 from bemtevi import crashpoint
-from bemtevi.lake.append import Appender
+from bemtevi.errors import ConflictError
+from bemtevi.lake.append import Appender, commit_files
 from bemtevi.lake.commit import stamped
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
+from bemtevi.lake.parquet_file import WrittenFile
+from bemtevi.lake.rows import partition_of
 from bemtevi.lake.table import LOG_PROPERTIES, Table
+
+PutTogether: TypeAlias = Callable[[Table, Sequence[Sequence[str]]], Sequence[WrittenFile]]
+"""Writes the rows of each group of files of a table, all of one partition, to one file that nobody sees."""
 
 MEBIBYTE = 1024 * 1024
 TARGET_BYTES = {1: 32 * MEBIBYTE, 2: 128 * MEBIBYTE}
@@ -155,6 +163,53 @@ class MaintainedTable(Table):
                 commit_properties=stamped(),
             )
         crashpoint.reach(f"{self.definition.name}.compacted")
+
+    def compact_elsewhere(
+        self, days: Sequence[date | None], version: int | None, put_together: PutTogether
+    ) -> int:
+        """As `compact`, of several partitions, whose files others write; how many became fewer files."""
+        table = self._open(version)
+        if table is None:
+            return 0
+        self.admit()
+        small = [file for file in self.data_files(version) if file.size < self.target_bytes]
+        groups = {day: merges([file for file in small if file.day == day], self.target_bytes) for day in days}
+        each = [paths for of_day in groups.values() for paths in of_day]
+        if not each:
+            return 0
+        crashpoint.reach(f"{self.definition.name}.compacting")
+        written = put_together(self, each)
+        try:
+            if self.definition.layer == 1:
+                appender = Appender(self, self.definition.partition_by)
+                for paths, file in zip(each, written, strict=True):
+                    appender.merge(paths, file)
+            else:
+                self._exchange([path for paths in each for path in paths], written)
+        finally:
+            there = {file.path for file in self.data_files()}
+            for file in written:
+                if file.path not in there:
+                    with suppress(Exception):
+                        self.delete_file(file.path)
+        crashpoint.reach(f"{self.definition.name}.compacted")
+        return sum(bool(of_day) for of_day in groups.values())
+
+    def _exchange(self, paths: Sequence[str], written: Sequence[WrittenFile]) -> None:
+        """Files in the place of others whose rows they hold, in one commit."""
+        table = self.delta()
+        sizes = {file.path: file.size for file in self.data_files(table.version())}
+        if not set(paths) <= set(sizes):
+            raise ConflictError(f"Another process changed {self.uri} at the same time; run it again.")
+        now = time.time_ns() // 1_000_000
+        commit_files(
+            self,
+            table,
+            [
+                *(file.action(data_change=False) for file in written),
+                *(RemoveAction(path, False, now, sizes[path], {**partition_of(path)}) for path in paths),
+            ],
+        )
 
     def _merge(self, day: date | None, version: int | None) -> None:
         """The same for a table of layer 1, which readers see at once: by merges that are numbered."""

@@ -16,16 +16,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 from bemtevi import __version__
 from bemtevi.lake.lake import LOCK, LOCKED_FOR, MERGE_LOCK, MERGE_LOCKED_FOR, Lake, acquire
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.maintenance import DataFile, MaintainedTable, Vacuumed
+from bemtevi.lake.parquet_file import WrittenFile
 from bemtevi.lake.raw import RAW
+from bemtevi.lake.table import Table
 from bemtevi.warehouse.erase import Erased, Erasure
 from bemtevi.warehouse.model import CREATED_HOUR, FACT, Model, Scope, load_models
 from bemtevi.warehouse.record import RECORDS
@@ -60,6 +63,18 @@ class Policy:
     facts_days: int | None = None
 
 
+class Elsewhere(Protocol):
+    """Others who write the files of a compaction."""
+
+    name: str
+    at_once: int
+    """So many partitions keep them busy."""
+
+    def put_together(self, table: Table, groups: Sequence[Sequence[str]]) -> Sequence[WrittenFile]:
+        """See `lake.maintenance.PutTogether`."""
+        ...
+
+
 class Maintenance:
     """Maintains one lake. The locks are held by turns, so that consolidation need not wait for the end."""
 
@@ -70,8 +85,11 @@ class Maintenance:
         clock: Callable[[], datetime],
         patience: float = PATIENCE_SECONDS,
         erasure: Erasure | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
-        """`patience`: seconds to wait for a consolidation to end. `erasure`: erases what is deleted."""
+        """`patience`: seconds to wait for a consolidation to end. `erasure`: erases what is deleted.
+        `elsewhere`: writes compacted files, if not this process."""
+        self._elsewhere = elsewhere
         self._erasure = erasure
         self.erased = Erased()
         """What the last maintenance erased."""
@@ -186,20 +204,30 @@ class Maintenance:
         if table.definition is RAW:
             version, files = self._consolidated(last)
         there = {file.path for file in live}
-        for day in table.worth_compacting(files, self._open_from(table, started_at)):
-            if (name, day) in self._tried:
-                continue
+        worth = table.worth_compacting(files, self._open_from(table, started_at))
+        days = [day for day in worth if (name, day) not in self._tried]
+        at_once = 1 if self._elsewhere is None else self._elsewhere.at_once
+        for start in range(0, len(days), at_once):
             if (self._clock() - started_at).total_seconds() > TURN_SECONDS:
                 return False
-            self._tried.add((name, day))
-            if any(file.path not in there for file in files if file.day == day):
+            some = days[start : start + at_once]
+            self._tried |= {(name, day) for day in some}
+            if any(file.path not in there for file in files if file.day in some):
                 # what the last consolidation saw was put together since: again would double it
                 self._remark(name, "waits for a consolidation since the last maintenance")
-                continue
-            before = table.version()
-            table.compact(day, version)
-            self._upkeep[name].compacted += table.version() > before
+                changed = {file.day for file in files if file.path not in there}
+                some = [day for day in some if day not in changed]
+            self._upkeep[name].compacted += self._compact_days(table, some, version)
         return True
+
+    def _compact_days(self, table: MaintainedTable, days: Sequence[date | None], version: int | None) -> int:
+        """Compact some partitions of a table; how many became fewer files."""
+        if self._elsewhere is not None:
+            return table.compact_elsewhere(days, version, self._elsewhere.put_together)
+        before = table.version()
+        for day in days:
+            table.compact(day, version)
+        return int(table.version() > before)
 
     def _tidy(self, last: Run | None, now: datetime) -> None:
         """Delete what no reader needs any more, and shorten the logs."""
@@ -247,7 +275,7 @@ class Maintenance:
             kind=MAINTENANCE,
             started_at=started_at,
             finished_at=self._clock(),
-            engine="deltalake",
+            engine="deltalake" if self._elsewhere is None else self._elsewhere.name,
             program=__version__,
             unicode=last.unicode,
             timezone=last.timezone,

@@ -18,6 +18,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
+from bemtevi.lake.append import put_together
 from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.parquet_file import WrittenFile
 from bemtevi.lake.raw import QUARANTINE, RAW
@@ -39,6 +40,7 @@ FILES = pa.schema(
     ]
 )
 """What comes to the driver of the files that were written."""
+MERGED = pa.schema([*FILES, pa.field("place", pa.int64())])
 
 
 @dataclass(frozen=True)
@@ -200,18 +202,35 @@ class Writer:
             except BaseException:
                 addition.abandon()
                 raise
-        yield pa.RecordBatch.from_pylist(
-            [
-                {
-                    "path": file.path,
-                    "size": file.size,
-                    "partition": json.dumps(file.partition),
-                    "statistics": file.statistics,
-                }
-                for file in files
-            ],
-            FILES,
-        )
+        yield pa.RecordBatch.from_pylist([_told(file) for file in files], FILES)
+
+
+def _told(file: WrittenFile) -> dict[str, object]:
+    return {
+        "path": file.path,
+        "size": file.size,
+        "partition": json.dumps(file.partition),
+        "statistics": file.statistics,
+    }
+
+
+@dataclass(frozen=True)
+class Merger:
+    """Puts each of some groups of files of a table together; it is asked for them by their places."""
+
+    address: Address
+    groups: tuple[tuple[str, ...], ...]
+    row_group_bytes: int | None
+
+    def __call__(self, places: Batches) -> Iterator[pa.RecordBatch]:
+        """Of each file that was written, what the log will say, and the place of its group."""
+        table = self.address.table()
+        by = table.definition.partition_by
+        with ThreadPoolExecutor(1, "encoder") as encoder:
+            for batch in places:
+                for place in batch.column(0).to_pylist():
+                    file = put_together(table, self.groups[place], by, encoder, self.row_group_bytes)
+                    yield pa.RecordBatch.from_pylist([{**_told(file), "place": place}], MERGED)
 
 
 def written_file(path: str, size: int, partition: str, statistics: str) -> WrittenFile:
