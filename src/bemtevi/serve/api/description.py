@@ -106,6 +106,7 @@ EXAMPLES: dict[str, Any] = {
         "estimated_posts": 1131,
         "audience": [{"network": "x", "authors": 223, "least": 105460, "most": 206191}],
         "per_minute": 0.2,
+        "usual_per_minute": 0.15,
         "known": {"since": "2026-11-16T20:01:44Z", "until": "2026-11-23T20:46:16Z"},
         "before": {
             "since": "2026-11-09T20:48:00Z",

@@ -13,7 +13,8 @@ from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Work, attachment
 from bemtevi.serve.api.parameters import Answers, Filters, Form, Granularity, Hashtag, Limit
 from bemtevi.serve.api.withheld import is_small
-from bemtevi.serve.ask import company, counts, lists
+from bemtevi.serve.ask import company, counts, lists, usual
+from bemtevi.serve.ask.rising import HOUR, exposures
 from bemtevi.serve.ask.selection import Selection
 from bemtevi.serve.ask.steps import steps, week
 from bemtevi.serve.questions import Period
@@ -50,6 +51,7 @@ def _summary(work: Work, selection: Selection) -> dict[str, Any]:
     recent = Selection(minute, selection.zone, selection.hashtag, selection.network)
     (latest,) = work.rows(counts.summary(recent))
     row["per_minute"] = latest["posts"] / 5
+    row["usual_per_minute"] = _usual(work, recent, known)
     row["known"] = None if known is None else {"since": known.since, "until": known.until}
     row["before"] = {
         "since": earlier.since,
@@ -60,6 +62,14 @@ def _summary(work: Work, selection: Selection) -> dict[str, Any]:
         "comparable": None not in shares and abs(shares[0] - shares[1]) <= SAME_COVERAGE,  # type: ignore[operator]
     }
     return row
+
+
+def _usual(work: Work, selection: Selection, known: Period | None) -> float | None:
+    """Posts a minute at this hour of the week; None where it is not known."""
+    hours = usual.same_hours(work.now, selection.zone)
+    heard = work.heard(selection.hashtag, selection.network, Period(hours[-1], hours[0] + HOUR))
+    shares = {at: exposures(heard, Period(at, at + HOUR), known)[at] for at in hours}
+    return usual.per_minute(work.rows(usual.posts_of(selection, hours)), shares)
 
 
 def _share(work: Work, selection: Selection, known: Period | None) -> float | None:
@@ -112,8 +122,9 @@ for _name, _make in {
 def summary(
     request: Request, answers: Answers, tag: Hashtag, filters: Filters, form: Form = "json"
 ) -> Response:
-    """Posts, authors, types, audience by network, posts a minute now, and the period before.
+    """Posts, authors, types, audience by network, posts a minute now and usually, and the period before.
 
+    Usual is the same hour of the last four weeks, of which only the time that was heard counts.
     `estimated_posts` weighs the posts of times in which only a share was asked for.
     """
     selection = filters.selection(tag)

@@ -44,7 +44,7 @@ export function Hashtag({ tag, full, status }) {
     <div class="tiles">
       <${Tile} label=${t('posts')} value=${told ? least + number(told.posts) : '…'} under=${told && change(told.posts, told.before.posts)} />
       <${Tile} label=${t('authors')} value=${told ? least + number(told.authors) : '…'} under=${told && change(told.authors, told.before.authors)} />
-      <${Tile} label=${t('now')} value=${told ? `${number(told.per_minute)} /min` : '…'} under=${told?.last_at && `${t('last_post')} ${Date.now() - Date.parse(told.last_at) < DAY ? hourName(told.last_at) : when(told.last_at)}`} />
+      <${Tile} label=${t('now')} value=${told ? `${number(told.per_minute)} /min` : '…'} under=${told?.usual_per_minute != null ? t('usual', { rate: number(told.usual_per_minute) }) : told?.last_at && `${t('last_post')} ${Date.now() - Date.parse(told.last_at) < DAY ? hourName(told.last_at) : when(told.last_at)}`} />
       <${Tile} label=${t('originals')} value=${told ? percent(told.posts ? told.originals / told.posts : null) : '…'} under=${told && told.posts > 0 && `${t('reposts')} ${percent(told.reposts / told.posts)}`} />
       <${Tile} label=${audience ? t('audience', { network: networkName(audience.network) }) : t('audience_of_none')} value=${audience ? range(audience.least, audience.most) : '–'} under=${t('not_views')} />
     </div>
