@@ -47,5 +47,5 @@ def per_minute(rows: Iterable[dict[str, Any]], heard: dict[datetime, float]) -> 
     enough = {at: share for at, share in heard.items() if share >= LEAST_EXPOSURE}
     if not enough:
         return None
-    posts = sum(row["posts"] for row in rows if row["at"].astimezone(UTC) in enough)
+    posts: int = sum(row["posts"] for row in rows if row["at"].astimezone(UTC) in enough)
     return posts / (sum(enough.values()) * (HOUR / timedelta(minutes=1)))
