@@ -120,6 +120,8 @@ class Snapshots:
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._current: Snapshot | None = None
+        self._ended: list[Snapshot] = []
+        """Replaced, and used no longer."""
         self._engine: DuckDBEngine | None = None
         self._versions = {definition.name: -1 for definition in WATCHED}
         self._ledger_at = 0.0
@@ -145,6 +147,7 @@ class Snapshots:
                 current.replaced = True
                 if current.users == 0:
                     current.close()
+        self._close_ended()
         if self._engine is not None:
             self._engine.__exit__()
         if self._tail is not None:
@@ -168,6 +171,11 @@ class Snapshots:
             with self._lock:
                 snapshot.users -= 1
                 last = snapshot.replaced and snapshot.users == 0
+                if last and not self._stop.is_set():
+                    self._ended.append(
+                        snapshot
+                    )  # closing takes long, and this may be the loop of all clients
+                    last = False
             if last:
                 snapshot.close()
 
@@ -179,7 +187,14 @@ class Snapshots:
     def refresh(self) -> bool:
         """Take up what is new; whether there was something. One thread at a time does."""
         with self._refreshing:
+            self._close_ended()
             return self._refresh()
+
+    def _close_ended(self) -> None:
+        with self._lock:
+            ended, self._ended = self._ended, []
+        for snapshot in ended:
+            snapshot.close()
 
     def _refresh(self) -> bool:
         run, track, gap, sample = (self._moved(definition.name) for definition in WATCHED)

@@ -1,5 +1,6 @@
 """How a question becomes a response: a snapshot, a bound of time, a form, an ETag, a cache.
 
+What is known already is answered at once, on the loop; else a thread works it out.
 Owns: the worker places and their waiting, the interrupting of what takes too long, the forms (JSON with
 `meta`, CSV, JSON Lines, Parquet, Arrow). Leaves to `withheld` what those without the token do not see, to
 `kept` which answers are known already.
@@ -21,6 +22,7 @@ from urllib.parse import quote
 import duckdb
 import msgspec
 import pyarrow as pa
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -120,7 +122,7 @@ class Answering:
         self._kept = KeptAnswers(seconds + WAIT_SECONDS)
         self._meant: dict[tuple[str, str], str] = {}
 
-    def answer(
+    async def answer(
         self,
         request: Request,
         make: Make,
@@ -154,10 +156,17 @@ class Answering:
                     return response
 
             if not kept:
-                return work_out()
+                return await run_in_threadpool(work_out)
             if request.headers.get("if-none-match") == f'"{digest}"':
                 return Response(status_code=304, headers={"etag": f'"{digest}"'})
-            return self._kept.get(digest, work_out)
+            known = self._kept.known(digest)
+            return known if known is not None else await run_in_threadpool(self._kept.get, digest, work_out)
+
+    def known_hashtag(self, tag: str) -> str | None:
+        """The same as `hashtag`, if that is known already."""
+        with self.snapshots.lease() as snapshot:
+            # an exact one stays what it is while posts come; another may appear
+            return self._meant.get((snapshot.base, tag)) or self._meant.get((snapshot.version, tag))
 
     def hashtag(self, tag: str) -> str:
         """The folded hashtag that a person means: exact, else without diacritics if that is known.
@@ -167,18 +176,14 @@ class Answering:
         folded = fold(tag)
         if not folded:
             raise UsageError(f"'{tag}' is no hashtag: give one such as covid19.")
-        with self.snapshots.lease() as snapshot:
-            # an exact one stays what it is while posts come; another may appear
-            known = self._meant.get((snapshot.base, tag)) or self._meant.get((snapshot.version, tag))
-            if known is None:
-                with self.working(snapshot, full=True) as work:
-                    exact = work.rows(Question(MEANT_EXACTLY, {"hashtag": folded}))
-                    rows = exact or work.rows(Question(MEANT, {"plain": fold_plain(tag)}))
-                known = str(rows[0]["hashtag"]) if rows else folded
-                if len(self._meant) >= MOST_MEANT:
-                    self._meant.clear()
-                self._meant[snapshot.base if exact else snapshot.version, tag] = known
-        return known
+        with self.snapshots.lease() as snapshot, self.working(snapshot, full=True) as work:
+            exact = work.rows(Question(MEANT_EXACTLY, {"hashtag": folded}))
+            rows = exact or work.rows(Question(MEANT, {"plain": fold_plain(tag)}))
+            meant = str(rows[0]["hashtag"]) if rows else folded
+            if len(self._meant) >= MOST_MEANT:
+                self._meant.clear()
+            self._meant[snapshot.base if exact else snapshot.version, tag] = meant
+        return meant
 
     @contextmanager
     def working(self, snapshot: Snapshot, full: bool, *, closed: bool = False) -> Iterator[Work]:

@@ -85,7 +85,7 @@ def _share(work: Work, selection: Selection, known: Period | None) -> float | No
 def _single(name: str, make: Any) -> None:
     """A route `/hashtags/{tag}/<name>` for a list of rows with a limit."""
 
-    def route(
+    async def route(
         request: Request,
         answers: Answers,
         tag: Hashtag,
@@ -94,7 +94,7 @@ def _single(name: str, make: Any) -> None:
         form: Form = "json",
     ) -> Response:
         selection = filters.selection(tag)
-        return answers.answer(
+        return await answers.answer(
             request,
             lambda work: work.first(make(selection, limit + 1), limit),
             selection=selection,
@@ -119,7 +119,7 @@ for _name, _make in {
 
 
 @router.get("/hashtags/{tag}/summary")
-def summary(
+async def summary(
     request: Request, answers: Answers, tag: Hashtag, filters: Filters, form: Form = "json"
 ) -> Response:
     """Posts, authors, types, audience by network, posts a minute now and usually, and the period before.
@@ -128,11 +128,13 @@ def summary(
     `estimated_posts` weighs the posts of times in which only a share was asked for.
     """
     selection = filters.selection(tag)
-    return answers.answer(request, lambda work: _summary(work, selection), selection=selection, form=form)
+    return await answers.answer(
+        request, lambda work: _summary(work, selection), selection=selection, form=form
+    )
 
 
 @router.get("/hashtags/{tag}/timeline")
-def timeline(
+async def timeline(
     request: Request,
     answers: Answers,
     tag: Hashtag,
@@ -147,7 +149,7 @@ def timeline(
         made = timeline_of(work, selection, g)
         return made if form == "json" else _long(made)
 
-    return answers.answer(request, make, selection=selection, form=form, name=f"{tag}-timeline")
+    return await answers.answer(request, make, selection=selection, form=form, name=f"{tag}-timeline")
 
 
 def _long(made: dict[str, Any]) -> list[dict[str, Any]]:
@@ -160,7 +162,7 @@ def _long(made: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @router.get("/hashtags/{tag}/newcomers")
-def newcomers(
+async def newcomers(
     request: Request,
     answers: Answers,
     tag: Hashtag,
@@ -171,7 +173,7 @@ def newcomers(
     """New and returning authors of each step."""
     selection = filters.selection(tag)
     step = g or ("hour" if selection.period.granularity == "minute" else "day")
-    return answers.answer(
+    return await answers.answer(
         request,
         lambda work: work.rows(counts.newcomers(selection, step)),
         selection=selection,
@@ -181,7 +183,7 @@ def newcomers(
 
 
 @router.get("/hashtags/{tag}/heatmap")
-def heatmap(
+async def heatmap(
     request: Request, answers: Answers, tag: Hashtag, filters: Filters, form: Form = "json"
 ) -> Response:
     """Mean posts per hour heard, for each hour of the week."""
@@ -194,11 +196,11 @@ def heatmap(
         period = Period(selection.period.since, min(selection.period.until, work.now))
         return week(work.rows(counts.hours(selection)), heard, period, selection.zone, work.known(tag))
 
-    return answers.answer(request, make, selection=selection, form=form, name=f"{tag}-heatmap")
+    return await answers.answer(request, make, selection=selection, form=form, name=f"{tag}-heatmap")
 
 
 @router.get("/hashtags/{tag}/cooccurrence")
-def cooccurrence(
+async def cooccurrence(
     request: Request,
     answers: Answers,
     tag: Hashtag,
@@ -225,4 +227,4 @@ def cooccurrence(
         work.meta["limit"], work.meta["more"] = limit, len(rows) > limit
         return {**company.picture(rows), "rows": rows[:limit]} if form == "json" else rows[:limit]
 
-    return answers.answer(request, make, selection=selection, form=form, name=f"{tag}-cooccurrence")
+    return await answers.answer(request, make, selection=selection, form=form, name=f"{tag}-cooccurrence")

@@ -33,6 +33,15 @@ class KeptAnswers:
         self._working: dict[str, Future[Response]] = {}
         self._lock = threading.Lock()
 
+    def known(self, digest: str) -> Response | None:
+        """The answer of a digest, if it is here."""
+        with self._lock:
+            found = self._answers.get(digest)
+            if found is None:
+                return None
+            self._answers.move_to_end(digest)
+        return _fresh(found)
+
     def get(self, digest: str, work_out: Callable[[], Response]) -> Response:
         """The answer of a digest, which one thread works out; the others wait for it, and for its failure."""
         with self._lock:

@@ -82,13 +82,13 @@ def session(answers: Answers, given: Annotated[Given, Body()]) -> Response:
 
 
 @router.get("/healthz")
-def healthy() -> Response:
+async def healthy() -> Response:
     """Whether the process answers."""
     return Response("ok\n", media_type="text/plain")
 
 
 @router.get("/readyz")
-def ready(answers: Answers) -> Response:
+async def ready(answers: Answers) -> Response:
     """Whether there is a snapshot to answer from."""
     with answers.snapshots.lease() as snapshot:
         return Response(f"ready {snapshot.version}\n", media_type="text/plain")

@@ -1,6 +1,7 @@
 """The parameters that questions share, read from the address of a request.
 
-Owns their names and bounds: `last` or `from` and `to`, `net`, `lang`, `type`, `limit`, `format`.
+Owns their names and bounds: `last` or `from` and `to`, `net`, `lang`, `type`, `limit`, `format`. They are
+coroutines, though most wait for nothing: for a function a thread would be taken, and twice waited for.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 
 from bemtevi.errors import UsageError
 from bemtevi.serve.api.answering import Answering
@@ -37,7 +39,7 @@ Granularity = Annotated[
 ]
 
 
-def answering(request: Request) -> Answering:
+async def answering(request: Request) -> Answering:
     """The application's one."""
     found: Answering = request.app.state.answering
     return found
@@ -61,7 +63,7 @@ class Asked:
         return Selection(self.period, self.zone, hashtag, self.network, self.language, self.type)
 
 
-def asked(
+async def asked(
     answers: Answers,
     last: Annotated[
         str | None, Query(description="Period before now: 90m, 24h, 7d, 4w.", examples=["7d"])
@@ -101,14 +103,15 @@ def asked(
 Filters = Annotated[Asked, Depends(asked)]
 
 
-def hashtag(
+async def hashtag(
     answers: Answers,
     tag: Annotated[
         str, Path(max_length=300, description="The hashtag, with or without #.", examples=["covid19"])
     ],
 ) -> str:
     """The folded hashtag that a person means."""
-    return answers.hashtag(tag)
+    known = answers.known_hashtag(tag)
+    return known if known is not None else await run_in_threadpool(answers.hashtag, tag)
 
 
 Hashtag = Annotated[str, Depends(hashtag)]

@@ -19,7 +19,7 @@ MOST_EXPORTED = 100_000
 
 
 @router.get("/posts")
-def search(
+async def search(
     request: Request,
     answers: Answers,
     filters: Filters,
@@ -50,4 +50,4 @@ def search(
             work.meta["posts"] = work.rows(posts.count(selection, q))[0]["posts"]
         return rows
 
-    return answers.answer(request, make, selection=selection, form=form, name="posts")
+    return await answers.answer(request, make, selection=selection, form=form, name="posts")

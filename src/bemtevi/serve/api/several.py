@@ -26,7 +26,7 @@ OF_AUTHORS = ("posts", "authors", "last_at", "hours")
 
 
 @router.get("/hashtags")
-def hashtags(
+async def hashtags(
     request: Request,
     answers: Answers,
     filters: Filters,
@@ -44,7 +44,7 @@ def hashtags(
         rows = work.first(counts.hashtags(selection, limit + 1), limit)
         return _with_sparklines(work, selection, rows) if sparkline else rows
 
-    return answers.answer(request, make, selection=selection, form=form, name="hashtags")
+    return await answers.answer(request, make, selection=selection, form=form, name="hashtags")
 
 
 def _followed(work: Work, selection: Selection, *, sparkline: bool) -> list[dict[str, Any]]:
@@ -94,7 +94,7 @@ def _with_sparklines(work: Work, selection: Selection, rows: list[dict[str, Any]
 
 
 @router.get("/compare")
-def compare(
+async def compare(
     request: Request,
     answers: Answers,
     filters: Filters,
@@ -144,7 +144,7 @@ def compare(
             "common": common,
         }
 
-    return answers.answer(request, make, selection=filters.selection(tags[0]))
+    return await answers.answer(request, make, selection=filters.selection(tags[0]))
 
 
 def _in_common(selection: Selection, other: str) -> Any:
@@ -161,11 +161,11 @@ def _in_common(selection: Selection, other: str) -> Any:
 
 
 @router.get("/rising")
-def rising_hashtags(
+async def rising_hashtags(
     request: Request, answers: Answers, filters: Filters, limit: Limit = 10, form: Form = "json"
 ) -> Response:
     """Hashtags that rise in the last hour heard, inside what is followed."""
-    return answers.answer(
+    return await answers.answer(
         request, _rising(filters.selection(), limit), selection=filters.selection(), form=form, name="rising"
     )
 

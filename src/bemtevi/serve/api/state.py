@@ -37,7 +37,7 @@ limit $limit
 
 
 @router.get("/status")
-def status(request: Request, answers: Answers) -> Response:
+async def status(request: Request, answers: Answers) -> Response:
     """What is followed, how many posts there are, how fresh they are, and what was heard today."""
 
     def make(work: Work) -> Any:
@@ -91,11 +91,11 @@ def status(request: Request, answers: Answers) -> Response:
             "token_needed": answers.access.token is not None,
         }
 
-    return answers.answer(request, make, kept=False)
+    return await answers.answer(request, make, kept=False)
 
 
 @router.get("/gaps")
-def gaps(request: Request, answers: Answers, filters: Filters, form: Form = "json") -> Response:
+async def gaps(request: Request, answers: Answers, filters: Filters, form: Form = "json") -> Response:
     """The gaps that touch the period, and for each network when it was listened to."""
     selection = filters.selection()
 
@@ -106,25 +106,27 @@ def gaps(request: Request, answers: Answers, filters: Filters, form: Form = "jso
             return [{**row, "missing_kinds": ", ".join(row["missing_kinds"])} for row in rows]
         return {"rows": rows, "lanes": lanes(heard)}
 
-    return answers.answer(request, make, selection=selection, form=form, name="gaps")
+    return await answers.answer(request, make, selection=selection, form=form, name="gaps")
 
 
 @router.get("/runs")
-def runs(request: Request, answers: Answers, limit: Limit = 50, form: Form = "json") -> Response:
+async def runs(request: Request, answers: Answers, limit: Limit = 50, form: Form = "json") -> Response:
     """The runs, newest first: what each read and changed."""
     question = Question(RUNS, {"limit": limit + 1})
-    return answers.answer(request, lambda work: work.first(question, limit), form=form, name="runs")
+    return await answers.answer(request, lambda work: work.first(question, limit), form=form, name="runs")
 
 
 @router.get("/quarantine")
-def quarantine(request: Request, answers: Answers, limit: Limit = 50, form: Form = "json") -> Response:
+async def quarantine(request: Request, answers: Answers, limit: Limit = 50, form: Form = "json") -> Response:
     """Messages that could not be read, counted by reason; without their text."""
     question = Question(QUARANTINE, {"limit": limit + 1})
-    return answers.answer(request, lambda work: work.first(question, limit), form=form, name="quarantine")
+    return await answers.answer(
+        request, lambda work: work.first(question, limit), form=form, name="quarantine"
+    )
 
 
 @router.get("/catalog")
-def catalog(request: Request, answers: Answers) -> Response:
+async def catalog(request: Request, answers: Answers) -> Response:
     """The tables that SQL may ask: grain, columns, types, descriptions, and an example of each."""
 
     def make(work: Work) -> Any:
@@ -156,7 +158,7 @@ def catalog(request: Request, answers: Answers) -> Response:
             )
         return list(tables.values())
 
-    return answers.answer(request, make)
+    return await answers.answer(request, make)
 
 
 def _example(table: str) -> str:
