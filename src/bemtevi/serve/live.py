@@ -19,6 +19,8 @@ from typing import Any
 
 import duckdb
 import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from bemtevi.serve.catalog import Catalog
@@ -34,6 +36,10 @@ MOST_POSTS = 40
 POSTS_OF_A_HASHTAG = 5
 MOST_SHOWN = 400
 """Posts that are shown of one step: the newest, and some of each hashtag; the counts are of all."""
+SHOWN = [
+    *("network", "post_id", "created_at", "last_received_at", "type", "language", "author_id"),
+    *("possibly_sensitive", "text"),
+]
 RECENT = timedelta(minutes=10)
 """A post written longer ago is counted as new, but changes no minute that is on a screen."""
 
@@ -160,25 +166,25 @@ def events(
     snapshot: Snapshot, step: Step, pseudonym: Callable[[str], str]
 ) -> Iterator[tuple[str, Collection[str], Any, Any]]:
     """Kind, hashtags, data, and data without what only the token shows, of each event of a step."""
-    posts = step.posts.select(
-        [
-            *("network", "post_id", "created_at", "last_received_at", "type", "language", "author_id"),
-            *("possibly_sensitive", "text", "hashtags"),
-        ]
-    ).to_pylist()
-    posts.sort(key=lambda post: post["created_at"], reverse=True)
-    versions = step.authors.select(["network", "author_id", "valid_from", "username"]).to_pylist()
-    versions.sort(key=lambda row: row["valid_from"])  # the latest name is the one that stays
-    names = {(row["network"], row["author_id"]): row["username"] for row in versions}
+    posts = step.posts.sort_by([("created_at", "descending")])
+    versions = step.authors.select(["network", "author_id", "valid_from", "username"]).sort_by("valid_from")
+    tags_of = _tags(posts)
     new: dict[str, int] = {}
-    shown: list[dict[str, Any]] = []
-    for post in posts:
-        tags = [tag["hashtag"] for tag in post["hashtags"] or ()]
+    places: list[int] = []
+    for place, tags in enumerate(tags_of):
         few = any(new.get(tag, 0) < POSTS_OF_A_HASHTAG for tag in tags)
-        if len(shown) < (MOST_SHOWN if few else MOST_POSTS):
-            shown.append(post | {"hashtags": tags})
+        if len(places) < (MOST_SHOWN if few else MOST_POSTS):
+            places.append(place)
         for tag in tags:
             new[tag] = new.get(tag, 0) + 1
+    shown = posts.select(SHOWN).take(places).to_pylist()
+    authors = pc.is_in(versions["author_id"], pa.array([post["author_id"] for post in shown], pa.string()))
+    # the latest name is the one that stays
+    names = {
+        (row["network"], row["author_id"]): row["username"] for row in versions.filter(authors).to_pylist()
+    }
+    for post, place in zip(shown, places, strict=True):
+        post["hashtags"] = tags_of[place]
     for post in reversed(shown):
         post["received_at"] = post.pop("last_received_at")
         full = post | {"username": names.get((post["network"], post["author_id"]))}
@@ -190,18 +196,28 @@ def events(
     for tag in counted:
         count = {"hashtag": tag, "new": new[tag], "minutes": minutes.get(tag, [])}
         yield "count", (tag,), count, count
-    every = {"new": len(posts), "number": step.number}
+    every = {"new": posts.num_rows, "number": step.number}
     yield "total", (), every, every
+
+
+def _tags(posts: pa.Table) -> list[list[str]]:
+    """The hashtags of each post. A post is a wide row, and most are only counted."""
+    lists = posts["hashtags"].combine_chunks()
+    found: list[list[str]] = [[] for _ in range(len(lists))]
+    names = pc.struct_field(lists.flatten(), "hashtag").to_pylist()
+    for place, name in zip(pc.list_parent_indices(lists).to_pylist(), names, strict=True):
+        found[place].append(name)
+    return found
 
 
 def _minutes(snapshot: Snapshot, step: Step, hashtags: list[str]) -> dict[str, list[tuple[datetime, int]]]:
     """The posts of each minute that the step touched, of some hashtags."""
     recent = datetime.now(UTC) - RECENT
-    times = [at.astimezone(UTC) for at in step.posts["created_at"].to_pylist()]
-    touched = {at.replace(second=0, microsecond=0) for at in times if at >= recent}
+    minutes = pc.unique(pc.floor_temporal(step.posts["created_at"], unit="minute")).to_pylist()
+    touched = {at.astimezone(UTC) for at in minutes if at >= recent}
     if not touched or not hashtags:
         return {}
-    counts = minutes_of(snapshot.catalog, hashtags, min(touched), min(step.posts["created_date"].to_pylist()))
+    counts = minutes_of(snapshot.catalog, hashtags, min(touched), pc.min(step.posts["created_date"]).as_py())
     return {tag: [(at, posts) for at, posts in found if at in touched] for tag, found in counts.items()}
 
 

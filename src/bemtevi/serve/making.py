@@ -108,11 +108,18 @@ class Making:
         dates = literal.dates(set(keys[model.day].unique().to_pylist()))
         hours = literal.hours(set(keys[model.hour].unique().to_pylist()))
         where = f"{model.day} in ({dates}) and {model.hour} in ({hours})" if keys.num_rows else "false"
-        key = model.definition.key
-        name_rows(self._known, "wanted", keys.select(list(key)))
+        key = ", ".join(model.definition.key)
+        name_rows(self._known, "wanted", keys.select(list(model.definition.key)))
+        # first which they are: rows are wide, and most posts are new
+        self._known.execute(
+            f"create or replace temp table wanted as select {key} "
+            f"from (select {key} from {model.name} where {where}) semi join wanted using ({key})"
+        )
+        if not self._known.execute("select 1 from wanted limit 1").fetchone():
+            return model.definition.schema.empty_table()
         return self._known.execute(
             f"select * from (select * from {model.name} where {where}) as known "
-            f"semi join wanted using ({', '.join(key)})"
+            f"semi join wanted using ({key})"
         ).to_arrow_table()
 
     def _versions(self, model: Model, made: dict[str, pa.Table]) -> pa.Table:
