@@ -60,6 +60,7 @@ def test_a_lake_on_s3(
     assert SECRET not in done.stdout + done.stderr + cluster.said()
 
 
+@pytest.mark.heavy
 def test_executors_whose_python_has_nothing_of_ours(
     cluster: Cluster, tmp_path: Path, on_duckdb: Consolidate
 ) -> None:

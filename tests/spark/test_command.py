@@ -23,17 +23,21 @@ def bemtevi(folder: Path, *arguments: str | Path, **environment: str) -> subproc
     return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
-def begun(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """A command in a folder, with Spark's own settings as they come."""
-    outside = {
+def outside() -> dict[str, str]:
+    """The environment, with Spark's own settings as they come."""
+    return {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("BEMTEVI_") and name not in {"SPARK_CONF_DIR", "PYSPARK_PYTHON"}
     }
+
+
+def begun(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+    """A command in a folder, with Spark's own settings as they come."""
     return subprocess.Popen(
         [sys.executable, "-m", "bemtevi", *map(str, arguments)],
         cwd=folder,
-        env={**outside, "COLUMNS": "200", **environment},
+        env={**outside(), "COLUMNS": "200", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -109,6 +109,16 @@ def track(
         _warn([value for value in values if value not in known], purpose)
 
 
+def follow(settings: Settings, lake: Lake, network: str, rules: Sequence[str]) -> None:
+    """Follow rules, as the command does; what is followed already stays. Raises UsageError."""
+    known = {rule.value for rule in read_rules(lake) if rule.network == network}
+    new = [value for value in dict.fromkeys(rules) if value not in known]
+    _check(new, len(known), settings)
+    if new:
+        change = Change(network, tuple(new))
+        change_rules(lake, network, add=change.add, now=change.now)
+
+
 def _check(new: Sequence[str], followed: int, settings: Settings) -> None:
     """Refuse what the network surely refuses, before anything is changed."""
     bad = [

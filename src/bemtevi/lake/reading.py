@@ -63,3 +63,11 @@ def _extension(name: str) -> str:
         raise UsageError(
             f"To read a lake on S3, the package duckdb-extension-{name} is needed: install bemtevi again."
         ) from None
+
+
+def draw_no_bar(connection: duckdb.DuckDBPyConnection) -> None:
+    """No bar of progress among what we say. In a notebook without widgets there is none, and DuckDB refuses
+    even to be told so."""
+    told = connection.execute("select current_setting('enable_progress_bar')").fetchone()
+    if told is not None and told[0]:
+        connection.execute("set enable_progress_bar = false")

@@ -22,7 +22,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.literal import parquet
-from bemtevi.lake.reading import let_read
+from bemtevi.lake.reading import draw_no_bar, let_read
 from bemtevi.warehouse.model import load_models
 from bemtevi.warehouse.record import RECORDS
 from bemtevi.warehouse.run import Run, check_zone, last_run
@@ -109,7 +109,7 @@ class Catalog:
         self._connection.execute("set temp_directory = ?", [self._folder])
         self._connection.execute("set global timezone = ?", [self._lake.timezone])
         self._connection.execute("set memory_limit = ?", [self._memory_limit])
-        self._connection.execute("set enable_progress_bar = false")
+        draw_no_bar(self._connection)
         self._connection.execute("set autoinstall_known_extensions = false")  # a question downloads nothing
         self._connection.execute("set python_enable_replacements = false")  # a name is a table, no variable
         self._connection.execute("set parquet_metadata_cache = true")  # the files of a snapshot do not change

@@ -17,7 +17,7 @@ from bemtevi.errors import StorageError
 from bemtevi.lake import literal
 from bemtevi.lake.literal import parquet
 from bemtevi.lake.raw import QUARANTINE, RAW
-from bemtevi.lake.reading import let_read
+from bemtevi.lake.reading import draw_no_bar, let_read
 from bemtevi.warehouse import hashtag, hiding, holiday
 from bemtevi.warehouse.engine import UNREADABLE, Choose, Ids, Staged, Write
 from bemtevi.warehouse.model import CREATED_HOUR, OBSERVATION, Model, staging_files
@@ -81,7 +81,7 @@ class DuckDBEngine:
         run("set temp_directory = ?", [self._folder])
         run("set memory_limit = ?", [self._memory_limit])
         run("set preserve_insertion_order = false")
-        run("set enable_progress_bar = false")
+        draw_no_bar(self._connection)
         run("set parquet_metadata_cache = true")  # files never change, and several queries read each
         if self._threads is not None:
             run("set threads = ?", [self._threads])
