@@ -276,6 +276,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--keep", action="store_true", help="keep the folder, also if all is well")
     given = parser.parse_args()
+    # in the background of a script Ctrl-C is ignored, and so it would be by a listener that is just starting
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="bemtevi-soak-"))
     print(f"soak of {given.minutes:g} minutes; again with --seed {given.seed}; in {folder}", flush=True)
     place = Place(folder)
