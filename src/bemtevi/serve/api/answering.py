@@ -12,6 +12,7 @@ import hashlib
 import io
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from starlette.responses import Response
 
 from bemtevi.errors import BemteviError, UsageError
 from bemtevi.lake.gap import Gap
+from bemtevi.lake.memory import give_back
 from bemtevi.lake.sample import Share
 from bemtevi.lake.track import TrackedRule
 from bemtevi.serve.api.guard import Access, problem
@@ -42,8 +44,11 @@ from bemtevi.serve.snapshot import NotReadyError, Snapshot, Snapshots
 from bemtevi.warehouse.hashtag import fold, fold_plain
 
 SECONDS = 20.0
-PLACES = 6
-WAIT_SECONDS = 5.0
+PLACES = 4
+"""Questions that are worked out at once: more are answered no sooner, and each takes memory of its own."""
+WAIT_SECONDS = 10.0
+LARGE_SECONDS = 0.1
+"""Who took so long may have taken much memory."""
 MEANT_EXACTLY = "select hashtag from dim_hashtag where hashtag = $hashtag limit 1"
 MEANT = "select hashtag from dim_hashtag where hashtag_plain = $plain order by hashtag limit 1"
 MOST_MEANT = 10_000
@@ -190,6 +195,7 @@ class Answering:
         """A place to work and a cursor that is interrupted when the time is over."""
         if not self._places.acquire(timeout=WAIT_SECONDS):
             raise BusyError("Too many questions at once: try again in a moment.")
+        began = time.monotonic()
         try:
             catalog = snapshot.closed if closed else snapshot.catalog
             with catalog.cursor() as cursor:
@@ -217,6 +223,8 @@ class Answering:
                 finally:
                     timer.cancel()
         finally:
+            if time.monotonic() - began > LARGE_SECONDS:
+                give_back()  # or what the largest question took would be kept for good
             self._places.release()
 
     def _respond(self, work: Work, data: Any, selection: Selection | None, form: str, name: str) -> Response:
