@@ -79,7 +79,7 @@ def test_the_commands_say_it_too(tmp_path: Path) -> None:
     since = BEGIN.isoformat()
     shown = person.run("hashtag", "covid19", "--since", since)
     assert "only 10 % of the posts asked for during 4.0 h" in shown.out
-    assert f"An estimated {estimate:,} posts in all" in shown.out.replace("\u202f", ",")
+    assert f"An estimated {estimate:,} posts in all" in shown.out.replace("\u2009", ",")
     told = json.loads(person.run("hashtag", "covid19", "--since", since, "--json").out)
     assert (told["summary"]["posts"], told["summary"]["estimated_posts"]) == (posts, estimate)
     assert told["completeness"]["sampled"][0]["least_percent"] == 10
