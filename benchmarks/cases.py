@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import fresh, listening, serving
+from benchmarks import fresh, listening, serving, spark
 from benchmarks.data import TOPICS, archive, folder_bytes
 from benchmarks.history import consolidate_history
 from benchmarks.process import bemtevi, environment, measure
@@ -93,6 +93,7 @@ CASES: dict[str, Callable[[Path, Sizes], Figures]] = {
     "answers": answers,
     "fresh": fresh.fresh,
     "serve": serving.serve,
+    "spark": spark.side_by_side,
 }
 
 
