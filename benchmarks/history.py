@@ -81,15 +81,18 @@ AT_THE_END = {
           cast(date_trunc('month', valid_from) as date) as valid_month
         from (select i, concat('h', i) as author_id from range($posts) as of(i))
         order by valid_month, author_key""",
-    "dim_hashtag": """
+    "dim_hashtag": f"""
         select hashtag, md5(concat('v1|', hashtag)) as hashtag_key, hashtag as hashtag_plain,
-          hashtag as spelling, $midnight::timestamptz as first_seen_at, first_seen_at as last_seen_at,
-          [{'spelling': hashtag, 'posts': 1}] as spellings
+          hashtag as spelling, $midnight::timestamptz + to_hours(24 * number) as first_seen_at,
+          first_seen_at as first_seen_hour,
+          cast(first_seen_at at time zone '{ZONE}' as date) as first_seen_date
         from (
-          select distinct case when i < 5000 then concat('tag', i)
-            else concat('tail', i // ($posts // $day), 'x', (i % ($posts // $day)) * 10) end as hashtag
+          select case when i < 5000 then concat('tag', i)
+            else concat('tail', i // ($posts // $day), 'x', (i % ($posts // $day)) * 10) end as hashtag,
+            min(case when i < 5000 then 0 else i // ($posts // $day) end) as number
           from range($posts) as of(i)
-        ) order by hashtag""",
+          group by 1
+        ) order by first_seen_date, hashtag""",
 }
 
 

@@ -23,6 +23,7 @@ from bemtevi.warehouse.writing import written_replacement
 
 TEN = datetime(2026, 11, 24, 10, tzinfo=UTC)
 ELEVEN = TEN + timedelta(hours=1)
+DAY = TEN.date()
 UNREAD = {"data": {"id": "not a number", "text": "no time either"}}
 HOW: dict[str, Any] = {"timezone": "America/Sao_Paulo", "memory_limit": "500MB", "rule_hashtags": {}}
 SPARK = pytest.param("spark", marks=[pytest.mark.spark, pytest.mark.timeout(600)])
@@ -47,7 +48,7 @@ def model(name: str) -> Model:
     return next(one for one in load_models() if one.name == name)
 
 
-FACT = model("fact_post")
+FACT, HOURLY, HASHTAG = (model(name) for name in ("fact_post", "agg_hashtag_hour", "dim_hashtag"))
 
 
 def raw(lake: Lake) -> list[str]:
@@ -124,8 +125,46 @@ def test_what_is_written_is_read_again_by_hours(engine: Engine, lake: Lake) -> N
     assert engine.load(FACT, stored, [ELEVEN]) == 1
     engine.define_beside("all_fact_post", FACT, stored, [ELEVEN], "text <> 'one #a'")
     assert engine.ask("select text from all_fact_post order by 1") == [("três #ção",), ("two #b",)]
-    engine.define_former("former_fact_post", FACT, stored, [TEN])
-    assert engine.ask("select count(*) from former_fact_post") == [(2,)]
+
+
+def test_rows_of_the_keys_touched_are_replaced(engine: Engine, lake: Lake) -> None:
+    """One hashtag comes earlier, one goes, one comes anew; the one that nobody touched stays."""
+
+    def made(rows: list[tuple[str, datetime]], stored: list[str]) -> int:
+        table = pa.Table.from_pylist(
+            [
+                {"hashtag": tag, "network": "x", "created_hour": hour, "created_date": DAY, "first_at": hour}
+                | {"spellings": [{"spelling": tag.upper(), "posts": 1}]}
+                for tag, hour in rows
+            ],
+            schema=HOURLY.definition.schema,
+        )
+        hourly = lake.table(HOURLY.definition)
+        version = hourly.make_anew(table)
+        engine.load(HOURLY, hourly.files(version, "true"), [TEN, ELEVEN])
+        for name in ("day_agg_hashtag_hour", "all_agg_hashtag_hour"):
+            engine.define_beside(name, HOURLY, [], [], "true")
+        found = engine.define_existing_of_keys(HASHTAG, stored, stored, [TEN])
+        engine.make(HASHTAG)
+        return found
+
+    table = lake.table(HASHTAG.definition)
+    assert made([("goes", TEN), ("earlier", ELEVEN), ("stays", ELEVEN)], []) == 0
+    assert engine.changed_hours(HASHTAG) == [TEN, ELEVEN]
+    engine.define_beside_keys("kept_dim_hashtag", HASHTAG, [])
+    written_replacement(table, [], engine.writing("kept_dim_hashtag")).commit()
+    stored = table.snapshot().files
+    assert made([("earlier", TEN), ("new", ELEVEN)], stored) == 2
+    assert engine.changed_hours(HASHTAG) == [TEN, ELEVEN]
+    engine.define_beside_keys("kept_dim_hashtag", HASHTAG, stored)
+    shown = "select hashtag, spelling, first_seen_hour from kept_dim_hashtag order by 1"
+    assert engine.ask(shown) == [
+        ("earlier", "EARLIER", TEN),
+        ("new", "NEW", ELEVEN),
+        ("stays", "STAYS", ELEVEN),
+    ]
+    assert made([("goes", TEN), ("earlier", ELEVEN)], stored) == 2
+    assert engine.changed_hours(HASHTAG) == []
 
 
 def test_only_hours_that_changed_are_kept(engine: Engine, lake: Lake) -> None:

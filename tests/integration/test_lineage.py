@@ -79,7 +79,7 @@ def test_the_messages_of_a_partition_are_those_that_hold_its_posts(asked: Asked)
         ("agg_hashtag_hour", "2026-11-24", 2, 4),
         ("user_observation", "2026-11-25", 1, 2),
         ("dim_user", "2026-11", 1, 5),
-        ("dim_hashtag", None, 2, 4),
+        ("dim_hashtag", "2026-11-24", 2, 4),
         ("dim_network", None, 1, 0),
     ],
 )
@@ -189,7 +189,7 @@ def test_a_person_reads_it(person: Person) -> None:
         (("fact_post", "2026-11-23"), "no rows of created_date 2026-11-23; there are 2026-11-24"),
         (("fact_post", "observed_date=2026-11-24"), "kept by created_date, not by observed_date"),
         (("fact_post", "yesterday"), "'yesterday' is no partition of fact_post"),
-        (("dim_hashtag", "2026-11-24"), "dim_hashtag has no partitions"),
+        (("dim_hour", "2026-11-24"), "dim_hour has no partitions"),
         (("--post", "12x"), "'12x' is no id of X"),
         (("fact_post", "2026-11-24", "--text"), "--text goes with --post ID."),
     ],

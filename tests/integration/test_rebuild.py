@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import write_deltalake
 from tests.support import ZONE, consolidate, contents, new_lake, post, put, rows
 
 import bemtevi
 from bemtevi.errors import UsageError
+from bemtevi.lake.commit import stamped
 from bemtevi.lake.lake import Lake
 from bemtevi.serve.catalog import Catalog
 from bemtevi.warehouse.engines.duckdb import DuckDBEngine
@@ -167,6 +169,42 @@ def test_one_table(table: str, lake: Lake) -> None:
         changed = {name for name, at in last.table_versions.items() if at != versions.table_versions[name]}
         assert changed == {table}
     assert [one.wrong for one in compare(lake, "1GB")] == [0] * 5
+
+
+def test_a_table_that_an_earlier_version_kept_otherwise(lake: Lake) -> None:
+    """Told in one sentence by whoever would write to it, read as before, and made anew once."""
+    before = contents(lake)
+    last = last_run(lake)
+    assert last is not None
+    table = lake.table(next(model.definition for model in load_models() if model.name == "dim_hashtag"))
+    former = table.read().drop_columns(["first_seen_hour", "first_seen_date"])
+    former = former.append_column("last_seen_at", former["first_seen_at"])
+    write_deltalake(
+        table.uri,
+        former,
+        mode="overwrite",
+        schema_mode="overwrite",
+        partition_by=[],
+        commit_properties=stamped(),
+    )
+    versions = pinned(last.table_versions | {"dim_hashtag": table.version()})
+    same = {"posts_before": 0, "posts_after": 0, "quarantined": 0}
+    commit_run(lake, type(last)(**vars(last) | same | {"number": last.number + 1, "versions": versions}))
+    assert len(rows(lake, "select hashtag from dim_hashtag")) == len(before["dim_hashtag"])
+    put(lake, [post(1, "#new")], number=70)
+    told = "run `bemtevi rebuild --table dim_hashtag` once"
+    day = (TEN, TEN + timedelta(days=1))
+    with pytest.raises(UsageError, match=told):
+        consolidate(lake)
+    with pytest.raises(UsageError, match=told):
+        consolidate(lake, day)
+    with pytest.raises(UsageError, match=told):
+        rebuild(lake, "agg_hashtag_hour", day)
+    rebuild(lake, "dim_hashtag")
+    assert contents(lake) == before
+    consolidate(lake)
+    assert "new" in {row["hashtag"] for row in rows(lake, "select hashtag from dim_hashtag")}
+    assert "first_seen_hour" in str(table.property("delta.dataSkippingStatsColumns"))
 
 
 @pytest.mark.parametrize("table", [None, "bridge_post_hashtag"])

@@ -144,11 +144,12 @@ def _fact(post_id: str, seen: list[Seen], zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _hashtag(tag: str, tagged: list[tuple[dict[str, Any], str]]) -> tuple[str, datetime, datetime]:
-    """Its spelling used most, the first in the alphabet of those; its first and last post."""
+    """Its spelling used most in its first hour, of those the first in the alphabet; first and last post."""
     posts = [fact for fact, other in tagged if other == tag]
-    spellings = Counter(fact["hashtags"][tag] for fact in posts)
-    commonest = min(spellings, key=lambda spelling: (-spellings[spelling], spelling))
     times = [fact["created_at"] for fact in posts]
+    first = [fact for fact in posts if _hour(fact["created_at"]) == _hour(min(times))]
+    spellings = Counter(fact["hashtags"][tag] for fact in first)
+    commonest = min(spellings, key=lambda spelling: (-spellings[spelling], spelling))
     return commonest, min(times), max(times)
 
 

@@ -213,7 +213,7 @@ def top(
     with catalog_of(settings, lake) as catalog:
         questions.need_a_run(catalog)
         rows = questions.top_hashtags(catalog, Period(until - timedelta(hours=hours), until), limit)
-        newest = catalog.query("select max(last_seen_at) as at from dim_hashtag")["at"][0].as_py()
+        newest = catalog.query("select max(last_at) as at from agg_hashtag_day")["at"][0].as_py()
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(rows.to_pylist()) + b"\n")
     elif rows.num_rows == 0:

@@ -40,6 +40,7 @@ from bemtevi.lake.s3_files import files_of
 
 VERSION_PROPERTY = "bemtevi.lakeVersion"
 ZONE_PROPERTY = "bemtevi.timezone"
+STATISTICS_PROPERTY = "delta.dataSkippingStatsColumns"
 LISTINGS = 5
 """So often a log is listed that changes while it is read."""
 GONE = re.compile(r"_delta_log/.+ not found|File not found: .*_delta_log/")
@@ -250,8 +251,18 @@ class Table:
         return self._write(data, transaction, mode="overwrite", predicate=None if where == "true" else where)
 
     def make_anew(self, data: pa.Table | pa.RecordBatchReader) -> int:
-        """Put `data` in the place of all rows, its columns in the place of the table's; the new version."""
-        return self._write(data, None, mode="overwrite", schema_mode="overwrite")
+        """Put `data` in the place of all rows, its columns and partitions in the place of the table's.
+
+        The new version.
+        """
+        partitions = list(self.definition.partition_by)
+        self._write(data, None, mode="overwrite", schema_mode="overwrite", partition_by=partitions)
+        return self.set_property(STATISTICS_PROPERTY, ",".join(self.definition.statistics_columns))
+
+    def has_its_partitions(self, version: int) -> bool:
+        """Whether a version is kept by the columns that the definition says."""
+        table = self._open(version)
+        return table is None or table.metadata().partition_columns == list(self.definition.partition_by)
 
     def set_property(self, name: str, value: str) -> int:
         """Change a property that the table was made with; the new version."""
@@ -363,7 +374,7 @@ class Table:
                 description=f"Grain: {self.definition.grain}.",
                 configuration={
                     # what people wrote must not stand in the log, where no erasure reaches it
-                    "delta.dataSkippingStatsColumns": ",".join(self.definition.statistics_columns),
+                    STATISTICS_PROPERTY: ",".join(self.definition.statistics_columns),
                     VERSION_PROPERTY: str(LAKE_VERSION),
                     **LOG_PROPERTIES,
                     **self.definition.properties,

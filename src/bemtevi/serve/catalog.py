@@ -117,7 +117,8 @@ class Catalog:
             self._connection.execute("set threads = ?", [self._threads])
         self._connection.execute("create schema made")
         self._connection.execute("create table made.moment as select 0::bigint as number")
-        for definition, files in tables.files:
+        # a column that is worked out may ask another table
+        for definition, files in sorted(tables.files, key=lambda table: bool(table[0].derived)):
             self._view(definition, files)
         define_named_views(self._connection)
         if self._closed:

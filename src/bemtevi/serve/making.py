@@ -150,22 +150,27 @@ class Making:
         return self._engine.read(model.name).read_all()
 
     def _hashtags(self, model: Model, tagged: pa.Table) -> pa.Table:
-        """Rows of the hashtags in new posts: seen since and until, else as they are known."""
+        """Rows of the hashtags in new posts: as they are known, or as the first of these posts has them."""
         name = model.name
+        columns = ", ".join(
+            f"case when known.first_seen_at <= new.first_seen_at then known.{column} else new.{column} end "
+            f"as {column}"
+            for column in ("spelling", "first_seen_at", "first_seen_hour", "first_seen_date")
+        )
         self._known.register("tagged", tagged)
         try:
             rows: list[dict[str, Any]] = (
                 self._known.execute(
                     "with new as materialized (select hashtag_key, hashtag, mode(spelling) as spelling, "
-                    "min(created_at) as first_at, max(created_at) as last_at from tagged group by all), "
+                    "min(created_at) as first_seen_at, created_hour as first_seen_hour, "
+                    "created_date as first_seen_date from tagged "
+                    "group by hashtag_key, hashtag, created_hour, created_date "
+                    "qualify row_number() over (partition by hashtag order by min(created_at)) = 1), "
                     # most hashtags came before: few are looked for in the files
                     f"known as (select * from made.{name} semi join new using (hashtag) "
                     f"union all select * from made.{name}_stored semi join "
                     f"(select hashtag from new anti join made.{name} using (hashtag)) using (hashtag)) "
-                    "select new.hashtag_key, new.hashtag, known.hashtag_plain, "
-                    "coalesce(known.spelling, new.spelling) as spelling, "
-                    "least(known.first_seen_at, new.first_at) as first_seen_at, "
-                    "greatest(known.last_seen_at, new.last_at) as last_seen_at "
+                    f"select new.hashtag_key, new.hashtag, known.hashtag_plain, {columns} "
                     "from new left join known using (hashtag)"
                 )
                 .to_arrow_table()

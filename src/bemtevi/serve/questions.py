@@ -74,14 +74,14 @@ def find_hashtag(catalog: Catalog, spelling: str) -> str:
     if not hashtag:
         raise UsageError(f"'{spelling}' is no hashtag: give one such as covid19.")
     rows = catalog.query(
-        "select hashtag, hashtag = $hashtag as exact from dim_hashtag "
+        "select hashtag, hashtag = $hashtag as exact from dim_hashtag_plain "
         "where hashtag = $hashtag or hashtag_plain = $plain order by exact desc, hashtag",
         {"hashtag": hashtag, "plain": fold_plain(spelling)},
     ).to_pylist()
     if rows:
         return str(rows[0]["hashtag"])
     near = catalog.query(
-        "select '#' || hashtag as hashtag from dim_hashtag "
+        "select '#' || hashtag as hashtag from dim_hashtag_plain "
         "order by jaro_winkler_similarity(hashtag, $hashtag) desc, hashtag limit 3",
         {"hashtag": hashtag},
     )["hashtag"].to_pylist()
@@ -283,20 +283,32 @@ def seen_with(catalog: Catalog, hashtag: str, period: Period, limit: int) -> pa.
 
 
 def top_hashtags(catalog: Catalog, period: Period, limit: int) -> pa.Table:
-    """`hashtag, spelling, posts, authors, reposts, last_at`: the tags of most collected posts."""
+    """`hashtag, spelling, posts, authors, reposts, last_at`: the tags of most posts, as most write them."""
     return catalog.query(
         """
-        select bridge.hashtag, any_value(dim_hashtag.spelling) as spelling, count(*) as posts,
-          count(distinct post.author_key) as authors, count(*) filter (post.type = 'repost') as reposts,
-          max(bridge.created_at) as last_at
-        from bridge_post_hashtag as bridge
-        inner join fact_post as post using (network, post_id)
-        left join dim_hashtag on dim_hashtag.hashtag = bridge.hashtag
-        where bridge.created_at >= $since and bridge.created_at < $until
-          and post.created_at >= $since and post.created_at < $until
-        group by bridge.hashtag
-        order by posts desc, bridge.hashtag
-        limit $limit
+        with counted as (
+          select bridge.hashtag, count(*) as posts,
+            count(distinct post.author_key) as authors, count(*) filter (post.type = 'repost') as reposts,
+            max(bridge.created_at) as last_at
+          from bridge_post_hashtag as bridge
+          inner join fact_post as post using (network, post_id)
+          where bridge.created_at >= $since and bridge.created_at < $until
+            and post.created_at >= $since and post.created_at < $until
+          group by bridge.hashtag
+          order by posts desc, bridge.hashtag
+          limit $limit
+        ),
+        spelt as (
+          select hashtag, spelling, count(*) as posts
+          from bridge_post_hashtag semi join counted using (hashtag)
+          where created_at >= $since and created_at < $until
+          group by hashtag, spelling
+          qualify row_number() over (partition by hashtag order by count(*) desc, spelling) = 1
+        )
+        select counted.hashtag, spelt.spelling, counted.posts, counted.authors, counted.reposts,
+          counted.last_at
+        from counted left join spelt using (hashtag)
+        order by counted.posts desc, counted.hashtag
         """,
         {"limit": limit, **period.values},
     )

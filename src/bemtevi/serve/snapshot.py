@@ -67,6 +67,8 @@ class Snapshot:
     shares: list[Share]
     told: int = 0
     """Counts the changes of rules, gaps and shares."""
+    bounds: dict[str | None, tuple[datetime | None, datetime | None]] = field(default_factory=dict)
+    """When a hashtag, or None for any, is first and last seen in the tables of the run, as it was asked."""
     users: int = field(default=0)
     replaced: bool = field(default=False)
 

@@ -34,8 +34,8 @@ from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
     DAY_PREFIX,
+    EXISTING_TOUCHED,
     FACT,
-    FORMER_PREFIX,
     OBSERVATION,
     OBSERVED_HOUR,
     WHOLE_PREFIX,
@@ -52,6 +52,7 @@ from bemtevi.warehouse.run import (
     commit_run,
     files_of,
     pinned,
+    refuse_other_partitions,
     refuse_others,
     refuse_removed,
     restored,
@@ -121,6 +122,8 @@ class Consolidation:
         with acquire(self._lake.lock(LOCK), LOCKED_FOR, self._patience):
             check_zone(self._lake)
             last = restored(self._lake, self._models)
+            if last is not None:
+                refuse_other_partitions(self._lake, self._models, last)
             self._before = begun(self._lake, self._models, last)
             raw = self._lake.table(RAW)
             upto = raw.version()
@@ -141,6 +144,7 @@ class Consolidation:
             last = restored(self._lake, self._models)
             if last is None:
                 return
+            refuse_other_partitions(self._lake, self._models, last)
             self._before = begun(self._lake, self._models, last)
             refuse_removed(self._lake, start)
             yield self._step_again("period", hours_of(start, end), last)
@@ -325,6 +329,8 @@ class Consolidation:
             elif model.scope is Scope.WHOLE:
                 files = self._files(model, versions)
                 existing = engine.define_existing(model, files, None)
+            elif model.scope is Scope.KEYS:
+                pass  # what is there of the keys is known once the inputs are
             elif model.scope is Scope.SINCE:
                 where = since(model, hours, self._zone)
                 existing = engine.define_existing(model, self._files(model, versions), None)
@@ -332,7 +338,11 @@ class Consolidation:
             else:
                 files = self._files_of_dates(model, versions, hours)
             for name in model.inputs:
-                if name in model.needs and not engine.ask(model.needs[name]):
+                if name == EXISTING_TOUCHED:
+                    there = self._files(model, versions)
+                    in_hours = self._files(model, versions, within(model, hours, self._zone))
+                    existing = engine.define_existing_of_keys(model, there, in_hours, hours)
+                elif name in model.needs and not engine.ask(model.needs[name]):
                     self._define_beside(name, {}, touched)
                 else:
                     self._define_beside(name, versions, touched)
@@ -345,7 +355,11 @@ class Consolidation:
                 hours = engine.keep_changed(model)
                 files = self._files(model, versions, within(model, hours, self._zone))
                 changed = bool(hours)
-            elif model.scope is Scope.WHOLE and existing == made and not _counts_in(model):
+            elif model.scope is Scope.KEYS:
+                hours = engine.changed_hours(model)
+                files = self._files(model, versions, within(model, hours, self._zone))
+                changed = bool(hours)
+            elif model.scope is Scope.WHOLE and existing == made:
                 changed = self._differs(model)
             # nothing changed, no version: but for the first, which makes the table
             if changed or model.name not in versions:
@@ -368,26 +382,23 @@ class Consolidation:
             return
         model = next(model for model in load_models() if model.name == source)
         hours = touched[model.touched]
-        former = name.startswith(FORMER_PREFIX)
-        if former:
-            where = within(model, hours, self._zone)
-        elif name.startswith(WHOLE_PREFIX):
+        if name.startswith(WHOLE_PREFIX):
             where = "true"
         elif name.startswith(DAY_PREFIX):
             where = on_dates(model, hours, self._zone)
         else:
             where = since(model, hours, self._zone)
         files = self._files(model, versions, where)
-        if former:
-            self._engine.define_former(name, model, files, hours)
-        else:
-            self._engine.define_beside(name, model, files, hours, where)
+        self._engine.define_beside(name, model, files, hours, where)
 
     def _rows(self, model: Model, replaced: Sequence[str], hours: Sequence[datetime]) -> Write:
         """What takes the place of some files of a table: what was just made, and their other hours."""
+        name = f"kept_{model.name}"
+        if model.scope is Scope.KEYS:
+            self._engine.define_beside_keys(name, model, replaced)
+            return self._engine.writing(name)
         if model.scope in (Scope.WHOLE, Scope.DATES) or not replaced:
             return self._engine.writing(model.name)
-        name = f"kept_{model.name}"
         self._engine.define_beside(name, model, replaced, hours, "true")
         return self._engine.writing(name)
 
@@ -406,8 +417,3 @@ class Consolidation:
         done = table.transaction(STAGING)
         if staged.unreadable and (done is None or done < raw_version):
             written_replacement(table, [], self._engine.writing(UNREADABLE)).commit((STAGING, raw_version))
-
-
-def _counts_in(model: Model) -> bool:
-    """Whether a table is what it was and what the run adds: then it is always other than before."""
-    return any(name.startswith(FORMER_PREFIX) for name in model.inputs)

@@ -91,8 +91,15 @@ class Engine(Protocol):
         """
         ...
 
-    def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
-        """Name a table's rows of some hours, as they were before the run, `name`."""
+    def define_existing_of_keys(
+        self, model: Model, files: Sequence[str], of_hours: Sequence[str], hours: Sequence[datetime]
+    ) -> int:
+        """Name a table's rows of some hours, which the files `of_hours` hold, `existing_touched`; and these
+        with what the model looks up of all rows that have a key of its `keys`, `existing`; the number of
+        those.
+
+        Such a table has no row of a post or an author, so that none is hidden.
+        """
         ...
 
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
@@ -119,6 +126,16 @@ class Engine(Protocol):
     def keep_changed(self, model: Model) -> list[datetime]:
         """Of a table just made keep only the hours in which it is not as the rows of the last
         `define_existing_since` stand in the files; those hours."""
+        ...
+
+    def changed_hours(self, model: Model) -> list[datetime]:
+        """The hours in which the table just made is not as the rows of the last `define_existing_of_keys`
+        are, before or after."""
+        ...
+
+    def define_beside_keys(self, name: str, model: Model, files: Sequence[str]) -> None:
+        """Make the relation `name`: the rows of the files, but for those that `changed_hours` found to change
+        or to go, and those that it found in their place."""
         ...
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:

@@ -26,8 +26,8 @@ DAY_PREFIX = "day_"
 """An input `day_<table>` is that table as it will be, on the local dates that the run touches."""
 SINCE_PREFIX = "since_"
 """An input `since_<table>` is that table as it will be, from the first hour that the run touches on."""
-FORMER_PREFIX = "former_"
-"""An input `former_<table>` is that table as it was before the run, in the hours that the run touches."""
+EXISTING_TOUCHED = "existing_touched"
+"""An input of scope `keys`: of `existing`, the rows of the hours that the run touches, as they were."""
 FACT = "fact_post"
 OBSERVATION = "observation"
 CREATED_HOUR = "created_hour"
@@ -43,6 +43,8 @@ class Scope(StrEnum):
     """Those hours since the first touched one in which something changes."""
     DATES = "dates"
     """The local dates (`created_date`) of those hours."""
+    KEYS = "keys"
+    """Of the keys that the new observations touch, the rows that change, whatever hour they stand in."""
     WHOLE = "whole"
 
 
@@ -64,6 +66,12 @@ class Model:
     needs: dict[str, str] = field(default_factory=dict)
     """Inputs that are seldom needed: a query that answers with a row if this one is. Else it is what the run
     touches."""
+    keys: str = ""
+    """Of scope `keys`: a query over the inputs that answers with the keys touched, beside those that stand in
+    touched hours."""
+    looked_up: str = ""
+    """Of scope `keys`: what is read of their rows in other hours, as the list of a select; the rest is null.
+    Narrow columns, for all files are read."""
 
     @property
     def day(self) -> str:
@@ -125,7 +133,7 @@ def hour_columns() -> set[str]:
 
 def table_of(put: str) -> str:
     """The table that an input of a model is made of."""
-    for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX, FORMER_PREFIX):
+    for prefix in (WHOLE_PREFIX, DAY_PREFIX, SINCE_PREFIX):
         put = put.removeprefix(prefix)
     return put
 
@@ -174,6 +182,8 @@ def parse_model(name: str, text: str) -> Model:
             touched=touched,
             hour=str(header.get("hour", touched)),
             needs=dict(header.get("needs", {})),
+            keys=str(header["keys"]) if header["scope"] == Scope.KEYS else "",
+            looked_up=str(header["looked_up"]) if header["scope"] == Scope.KEYS else "",
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError, duckdb.Error) as error:
         raise ValueError(f"The header of models/{name}.sql is wrong: {error}.") from error

@@ -25,7 +25,6 @@ from bemtevi.warehouse.inspection import Inspection
 from bemtevi.warehouse.model import (
     CREATED_HOUR,
     FACT,
-    FORMER_PREFIX,
     OBSERVATION,
     SINCE_PREFIX,
     Model,
@@ -40,6 +39,7 @@ from bemtevi.warehouse.run import (
     begun,
     check_zone,
     commit_run,
+    refuse_other_partitions,
     refuse_others,
     refuse_removed,
     restored,
@@ -68,14 +68,14 @@ class Rebuild(Consolidation):
             last = restored(self._lake, load_models())
             if last is None:
                 return None
+            if period is not None:
+                refuse_other_partitions(self._lake, wanted, last)
             self._models = wanted
             self._loaded = self._parents(wanted)
             self._from = dict(last.table_versions)
             number = last.number + 1
             started_at = self._clock()
             names = {model.name for model in wanted}
-            # a table made anew has counted nothing of those that it reads and that are not
-            self._nothing_counted = period is None
             made = Made(dict(self._from), watermark=last.watermark)
             # a table that reads messages is made of layer 1; others of the tables that they read
             from_messages = any(OBSERVATION in model.inputs for model in wanted)
@@ -213,8 +213,6 @@ class Rebuild(Consolidation):
         if name.startswith(SINCE_PREFIX) and table_of(name) in loaded:
             # what is later comes with a later step
             versions = {table: at for table, at in versions.items() if table != table_of(name)}
-        if self._nothing_counted and name.startswith(FORMER_PREFIX) and table_of(name) in loaded:
-            versions = {}
         super()._define_beside(name, versions, touched)
 
     def _quarantine(self, staged: Staged, raw_version: int) -> None:

@@ -225,6 +225,17 @@ def check_zone(lake: Lake, run: Run | None = None) -> None:
         )
 
 
+def refuse_other_partitions(lake: Lake, models: Sequence[Model], last: Run) -> None:
+    """Refuse tables that an earlier version of this program kept by other columns. Raises UsageError."""
+    for model in models:
+        version = last.table_versions.get(model.name)
+        if version is not None and not lake.table(model.definition).has_its_partitions(version):
+            raise UsageError(
+                f"The table {model.name} was made by an earlier bemtevi, which kept it otherwise: "
+                f"run `bemtevi rebuild --table {model.name}` once."
+            )
+
+
 def refuse_removed(lake: Lake, start: datetime) -> None:
     """Refuse to make hours again whose messages were removed by age: their posts would be lost.
 

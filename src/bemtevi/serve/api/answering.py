@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -49,8 +49,10 @@ PLACES = 4
 WAIT_SECONDS = 10.0
 LARGE_SECONDS = 0.1
 """Who took so long may have taken much memory."""
-MEANT_EXACTLY = "select hashtag from dim_hashtag where hashtag = $hashtag limit 1"
-MEANT = "select hashtag from dim_hashtag where hashtag_plain = $plain order by hashtag limit 1"
+MEANT_EXACTLY = "select hashtag from dim_hashtag_plain where hashtag = $hashtag limit 1"
+MEANT = "select hashtag from dim_hashtag_plain where hashtag_plain = $plain order by hashtag limit 1"
+LOOKED_BACK = (2, 16, 128)
+"""So many days back a hashtag is looked for before it is in all there is."""
 MOST_MEANT = 10_000
 """Spellings of hashtags whose meaning is remembered."""
 MEDIA = {
@@ -104,13 +106,38 @@ class Work:
 
     def known(self, hashtag: str | None) -> Period | None:
         """From the first collected post, with the hashtag or of all, to the last."""
-        where = "where hashtag = $hashtag" if hashtag is not None else ""
-        values = {"hashtag": hashtag} if hashtag is not None else {}
-        sql = f"select min(first_seen_at) as since, max(last_seen_at) as until from dim_hashtag {where}"
-        (row,) = self.catalog.stream(sql, values, self.cursor).read_all().to_pylist()
-        if row["since"] is None:
-            return None
-        return Period(row["since"].astimezone(UTC), row["until"].astimezone(UTC))
+        bounds = self.snapshot.bounds
+        if hashtag not in bounds:  # what is stored does not change before the next snapshot
+            bounds[hashtag] = (
+                self._time("select min(first_seen_at) from made.dim_hashtag_stored", hashtag),
+                self._last_stored(hashtag),
+            )
+        newer = (
+            self._time("select min(first_seen_at) from made.dim_hashtag", hashtag),
+            self._time("select max(created_at) from made.bridge_post_hashtag", hashtag),
+        )
+        known = [at for at in (*bounds[hashtag], *newer) if at is not None]
+        return Period(min(known), max(known)) if known else None
+
+    def _last_stored(self, hashtag: str | None) -> datetime | None:
+        """When a hashtag was last seen in the tables of the run: most that are asked for, of late."""
+        for days in LOOKED_BACK:
+            first = (self.now - timedelta(days=days)).date()
+            sql = f"select max(last_at) from made.agg_hashtag_day_stored where created_date >= date '{first}'"
+            last = self._time(sql, hashtag)
+            if last is not None:
+                return last
+        return self._time("select max(last_at) from made.agg_hashtag_day_stored", hashtag)
+
+    def _time(self, sql: str, hashtag: str | None) -> datetime | None:
+        """The one time that a question about a hashtag, or all, answers with."""
+        values = {}
+        if hashtag is not None:
+            sql += f" {'and' if ' where ' in sql else 'where'} hashtag = $hashtag"
+            values = {"hashtag": hashtag}
+        column = self.catalog.stream(sql, values, self.cursor).read_all().column(0)
+        at: datetime | None = column[0].as_py()
+        return None if at is None else at.astimezone(UTC)
 
 
 Make = Callable[[Work], Any]

@@ -159,7 +159,7 @@ def hours(selection: Selection) -> Question:
 
 
 def hashtags(selection: Selection, limit: int) -> Question:
-    """`hashtag, spelling, posts, authors, last_at`: the hashtags of most collected posts.
+    """`hashtag, spelling, posts, authors, last_at`: the hashtags of most collected posts, as most write them.
 
     Authors are counted for these alone: for all hashtags it costs three times as much.
     """
@@ -181,11 +181,16 @@ def hashtags(selection: Selection, limit: int) -> Question:
           ) as post using (network, post_id)
           group by tagged.hashtag
         ),
-        known as (select hashtag, spelling from dim_hashtag semi join counted using (hashtag))
-        select counted.hashtag, known.spelling, counted.posts, written.authors, counted.last_at
+        spelt as (
+          select hashtag, spelling
+          from (select * from tagged semi join counted using (hashtag)) as tagged
+          group by hashtag, spelling
+          qualify row_number() over (partition by hashtag order by count(*) desc, spelling) = 1
+        )
+        select counted.hashtag, spelt.spelling, counted.posts, written.authors, counted.last_at
         from counted
         left join written using (hashtag)
-        left join known using (hashtag)
+        left join spelt using (hashtag)
         order by counted.posts desc, counted.hashtag
         """,
         limit=limit,

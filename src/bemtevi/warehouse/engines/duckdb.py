@@ -286,12 +286,25 @@ class DuckDBEngine:
                 self._connection.execute(f"create or replace temp view existing as {stay}")
             return count
 
-    def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+    def define_existing_of_keys(
+        self, model: Model, files: Sequence[str], of_hours: Sequence[str], hours: Sequence[datetime]
+    ) -> int:
         """See the contract."""
-        self._connection.execute(
-            f"create or replace temp view {name} as {_rows(model, files)} "
-            f"where {_in_hours(model.hour, hours)}"
-        )
+        key = ", ".join(model.definition.key)
+        with self._told():
+            self._connection.execute(
+                f"create or replace temp table existing_touched as {_rows(model, of_hours)} "
+                f"where {_in_hours(model.hour, hours)}"
+            )
+            self._connection.execute(
+                "create or replace temp table existing_of_keys as "
+                f"select * from existing_touched union all by name select {model.looked_up} "
+                f"from (select * from ({_rows(model, files)}) as stored "
+                f"semi join ({model.keys}) as touched using ({key}) "
+                f"anti join existing_touched using ({key})) as other"
+            )
+            self._connection.execute("create or replace temp view existing as select * from existing_of_keys")
+        return self._count("existing_of_keys")
 
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
         """See the contract."""
@@ -337,6 +350,34 @@ class DuckDBEngine:
             )
             self._connection.execute(f"delete from {name} where not ({_in_hours(hour, changed)})")
         return changed
+
+    def changed_hours(self, model: Model) -> list[datetime]:
+        """See the contract."""
+        name, hour = model.name, model.hour
+        with self._told():
+            # not `temp`, as what another thread reads
+            self._connection.execute(
+                f"create or replace table new_{name} as "
+                f"select * from {name} except select * from existing_of_keys"
+            )
+            self._connection.execute(
+                f"create or replace table old_{name} as "
+                f"select * from existing_of_keys except select * from {name}"
+            )
+            return self._hours(
+                f"select {hour} as hour from new_{name} union "
+                f"select {hour} as hour from old_{name} order by 1"
+            )
+
+    def define_beside_keys(self, name: str, model: Model, files: Sequence[str]) -> None:
+        """See the contract."""
+        key = ", ".join(model.definition.key)
+        order = ", ".join(model.order)
+        self._connection.execute(
+            f"create or replace view {name} as select * from ("
+            f"select * from ({_rows(model, files)}) as stored anti join old_{model.name} using ({key}) "
+            f"union all by name select * from new_{model.name}) as beside order by {order}"
+        )
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """See the contract."""

@@ -1,153 +1,136 @@
 /*
 grain = "one hashtag"
 key = ["hashtag"]
-scope = "whole"
-inputs = ["agg_hashtag_hour", "former_agg_hashtag_hour", "existing", "all_agg_hashtag_hour"]
-order = ["hashtag"]
+partition = ["first_seen_date"]
+scope = "keys"
+hour = "first_seen_hour"
+keys = "select hashtag from day_agg_hashtag_hour"
+looked_up = "hashtag, md5(concat('v1|', hashtag)) as hashtag_key, first_seen_at, first_seen_hour, first_seen_date"
+inputs = ["day_agg_hashtag_hour", "existing", "existing_touched", "all_agg_hashtag_hour"]
+order = ["first_seen_date", "hashtag"]
 checks = [
-  { kind = "not_null", severity = "fail", columns = ["hashtag_key"] },
+  { kind = "not_null", severity = "fail", columns = ["hashtag_key", "first_seen_hour", "first_seen_date"] },
 ]
 
 [columns]
 hashtag_key = { type = "VARCHAR", distinct = true, description = "Surrogate key: md5 of the folded hashtag, 32 hexadecimal digits." }
 hashtag = { type = "VARCHAR", distinct = true, description = "The hashtag, folded: without sign and case." }
 hashtag_plain = { type = "VARCHAR", distinct = true, description = "The same without diacritics on Latin and Greek letters, for people who type without them." }
-spelling = { type = "VARCHAR", private = true, description = "The spelling used most." }
+spelling = { type = "VARCHAR", private = true, description = "The spelling used most in the hour of its first collected post; agg_hashtag_hour has those of every hour." }
 first_seen_at = { type = "TIMESTAMPTZ", description = "When its first collected post was written." }
-last_seen_at = { type = "TIMESTAMPTZ", description = "When its last collected post was written." }
-spellings = { type = "STRUCT(spelling VARCHAR, posts BIGINT)[]", private = true, description = "Posts by spelling, in its order." }
+first_seen_hour = { type = "TIMESTAMPTZ", description = "Start of the UTC hour of its first collected post; what is replaced together." }
+first_seen_date = { type = "DATE", description = "Date of its first collected post in the lake's zone; the partition." }
+
+[derived]
+last_seen_at = { type = "TIMESTAMPTZ", sql = "(select max(day.last_at) from agg_hashtag_day as day where day.hashtag = kept.hashtag)", description = "When its last collected post was written, by agg_hashtag_day." }
 
 [needs]
 all_agg_hashtag_hour = """
   select 1
-  from existing
-  inner join (
-    select hashtag, min(first_at) as first_at, max(last_at) as last_at from former_agg_hashtag_hour group by hashtag
-  ) as former on existing.hashtag = former.hashtag
-  left join (
-    select hashtag, min(first_at) as first_at, max(last_at) as last_at from agg_hashtag_hour group by hashtag
-  ) as newer on existing.hashtag = newer.hashtag
-  where existing.spellings is null
-    or (existing.first_seen_at = former.first_at and coalesce(newer.first_at > former.first_at, true))
-    or (existing.last_seen_at = former.last_at and coalesce(newer.last_at < former.last_at, true))
+  from existing_touched
+  left join (select distinct hashtag, created_date from day_agg_hashtag_hour) as still
+    on existing_touched.hashtag = still.hashtag and existing_touched.first_seen_date = still.created_date
+  where still.hashtag is null
   limit 1
 """
 */
 
--- What is known of a hashtag, and what its touched hours say now less what they said before: so a run costs what its
--- own hours cost. Only where a first or last post left its hour is all that was ever counted looked at again.
-with newer as (
-  select hashtag, min(first_at) as first_at, max(last_at) as last_at
-  from agg_hashtag_hour
-  group by hashtag
+-- A hashtag has a row where it was first seen, and nothing in it changes when it is seen again: so a run writes its
+-- new hashtags and leaves the others alone, however many they are. When one was last seen is worked out by who asks.
+with still as (
+  select distinct hashtag, created_date from day_agg_hashtag_hour
 ),
-former as (
-  select hashtag, min(first_at) as first_at, max(last_at) as last_at
-  from former_agg_hashtag_hour
-  group by hashtag
-),
+-- its first post was in a touched hour and is not there any more: all that was ever counted says where it is now
 left_behind as (
+  select existing_touched.hashtag
+  from existing_touched
+  left join still
+    on existing_touched.hashtag = still.hashtag and existing_touched.first_seen_date = still.created_date
+  where still.hashtag is null
+),
+-- a row that comes both ways is the same; grouped, since Spark cannot plan a window right over a union
+sighting as (
+  select hashtag, network, created_hour, created_date, min(first_at) as first_at
+  from (
+    select hashtag, network, created_hour, created_date, first_at
+    from day_agg_hashtag_hour
+    union all
+    select seen.hashtag, seen.network, seen.created_hour, seen.created_date, seen.first_at
+    from all_agg_hashtag_hour as seen
+    inner join left_behind on seen.hashtag = left_behind.hashtag
+  ) as either
+  group by hashtag, network, created_hour, created_date
+),
+earliest as (
+  select hashtag, network, created_hour, created_date, first_at
+  from (
+    select sighting.*, row_number() over (partition by hashtag order by first_at, network) as place
+    from sighting
+  ) as ranked
+  where place = 1
+),
+-- seen before, in an hour that was not touched
+earlier as (
   select existing.hashtag
   from existing
-  inner join former on existing.hashtag = former.hashtag
-  left join newer on existing.hashtag = newer.hashtag
-  where existing.spellings is null
-    or (existing.first_seen_at = former.first_at and coalesce(newer.first_at > former.first_at, true))
-    or (existing.last_seen_at = former.last_at and coalesce(newer.last_at < former.last_at, true))
+  left join existing_touched on existing.hashtag = existing_touched.hashtag
+  inner join earliest on existing.hashtag = earliest.hashtag and existing.first_seen_at <= earliest.first_at
+  where existing_touched.hashtag is null
 ),
-touched as (
-  select hashtag from newer
-  union
-  select hashtag from former
-),
--- from here on, of the touched hashtags: what is known, and what is new
-known as (
-  select existing.*
-  from existing
-  inner join touched on existing.hashtag = touched.hashtag
-  left join left_behind on existing.hashtag = left_behind.hashtag
-  where left_behind.hashtag is null
-),
-again as (
-  select hour.hashtag, hour.first_at, hour.last_at, hour.spellings
-  from all_agg_hashtag_hour as hour
-  inner join left_behind on hour.hashtag = left_behind.hashtag
-),
-counted as (
-  select hashtag, spelled.spelling as spelling, spelled.posts as posts
-  from (
-    select hashtag, unnest(spellings) as spelled from known
-    union all
-    select hashtag, unnest(spellings) as spelled from again
-    union all
-    select newer.hashtag, unnest(newer.spellings) as spelled
-    from agg_hashtag_hour as newer
-    left join left_behind on newer.hashtag = left_behind.hashtag
-    where left_behind.hashtag is null
-  ) as added
-  union all
-  select hashtag, spelled.spelling as spelling, -spelled.posts as posts
-  from (
-    select gone.hashtag, unnest(gone.spellings) as spelled
-    from former_agg_hashtag_hour as gone
-    inner join known on gone.hashtag = known.hashtag
-  ) as taken
+first as (
+  select earliest.*
+  from earliest
+  left join earlier on earliest.hashtag = earlier.hashtag
+  where earlier.hashtag is null
 ),
 spelt as (
-  select hashtag, spelling, sum(posts) as posts
-  from counted
-  group by hashtag, spelling
-  having sum(counted.posts) > 0
-),
-listed as (
-  select hashtag, list_sort(list(struct_pack(spelling := spelling, posts := posts))) as spellings
-  from spelt
-  group by hashtag
+  select hashtag, spelled.spelling as spelling, spelled.posts as posts
+  from (
+    select first.hashtag, unnest(seen.spellings) as spelled
+    from first
+    inner join day_agg_hashtag_hour as seen
+      on first.hashtag = seen.hashtag and first.network = seen.network
+      and first.created_hour = seen.created_hour and first.created_date = seen.created_date
+  ) as near
+  union all
+  select hashtag, spelled.spelling as spelling, spelled.posts as posts
+  from (
+    select first.hashtag, unnest(seen.spellings) as spelled
+    from first
+    inner join left_behind on first.hashtag = left_behind.hashtag
+    inner join all_agg_hashtag_hour as seen
+      on first.hashtag = seen.hashtag and first.network = seen.network
+      and first.created_hour = seen.created_hour and first.created_date = seen.created_date
+  ) as far
 ),
 commonest as (
   select hashtag, spelling
   from (
     select hashtag, spelling, row_number() over (partition by hashtag order by posts desc, spelling) as place
-    from spelt
+    from (select hashtag, spelling, max(posts) as posts from spelt group by hashtag, spelling) as counted
   ) as ranked
   where place = 1
 ),
-seen as (
-  select hashtag, min(first_at) as first_seen_at, max(last_at) as last_seen_at
-  from (
-    select hashtag, first_seen_at as first_at, last_seen_at as last_at from known
-    union all
-    select hashtag, first_at, last_at from again
-    union all
-    select newer.hashtag, newer.first_at, newer.last_at
-    from newer
-    left join left_behind on newer.hashtag = left_behind.hashtag
-    where left_behind.hashtag is null
-  ) as sighting
-  group by hashtag
-),
 -- apart, for all rows of these: a function of ours inside of a condition is handed rows that it was not asked for
 folded as (
-  select seen.hashtag, hashtag_fold_plain(seen.hashtag) as hashtag_plain
-  from seen
-  left join known on seen.hashtag = known.hashtag
-  where known.hashtag is null
+  select first.hashtag, hashtag_fold_plain(first.hashtag) as hashtag_plain
+  from first
+  left join existing on first.hashtag = existing.hashtag
+  where existing.hashtag_plain is null
 )
 select
-  md5(concat('v1|', seen.hashtag)) as hashtag_key,
-  seen.hashtag,
-  coalesce(known.hashtag_plain, folded.hashtag_plain) as hashtag_plain,
+  md5(concat('v1|', first.hashtag)) as hashtag_key,
+  first.hashtag,
+  coalesce(existing.hashtag_plain, folded.hashtag_plain) as hashtag_plain,
   commonest.spelling,
-  seen.first_seen_at,
-  seen.last_seen_at,
-  listed.spellings
-from seen
-inner join commonest on seen.hashtag = commonest.hashtag
-inner join listed on seen.hashtag = listed.hashtag
-left join known on seen.hashtag = known.hashtag
-left join folded on seen.hashtag = folded.hashtag
+  first.first_at as first_seen_at,
+  first.created_hour as first_seen_hour,
+  first.created_date as first_seen_date
+from first
+inner join commonest on first.hashtag = commonest.hashtag
+left join existing on first.hashtag = existing.hashtag
+left join folded on first.hashtag = folded.hashtag
 union all by name
 select existing.*
 from existing
-left join touched on existing.hashtag = touched.hashtag
-where touched.hashtag is null
+inner join earlier on existing.hashtag = earlier.hashtag

@@ -43,7 +43,7 @@ from bemtevi.warehouse.engines.spark.executor import (
 from bemtevi.warehouse.engines.spark.schema import spark_schema
 from bemtevi.warehouse.engines.spark.session import open_session, said
 from bemtevi.warehouse.engines.spark.translate import shared_parts, translate
-from bemtevi.warehouse.model import OBSERVATION
+from bemtevi.warehouse.model import EXISTING_TOUCHED, OBSERVATION
 from bemtevi.warehouse.notice import KINDS as NOTICE_KINDS
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 EXISTING = "existing"
 EXISTING_SINCE = "existing_since"
 STORED_SINCE = "stored_since"
+STORED_OF_KEYS = "stored_of_keys"
 
 MOST_TASKS = 1_000
 """Of reading files, where the number of cores is not known: from then on a task reads several."""
@@ -224,11 +225,25 @@ class SparkEngine:
             self._define(EXISTING, self._hidden(model, rows), model.types)
             return int(rows.count()) if files else 0
 
-    def define_former(self, name: str, model: Model, files: Sequence[str], hours: Sequence[datetime]) -> None:
+    def define_existing_of_keys(
+        self, model: Model, files: Sequence[str], of_hours: Sequence[str], hours: Sequence[datetime]
+    ) -> int:
         """See the contract."""
+        key = list(model.definition.key)
         with self._told():
-            rows = self._read(files, model.definition)
-            self._define(name, rows.where(_in_hours(model, hours)), model.types)
+            touched = _held(self._read(of_hours, model.definition).where(_in_hours(model, hours)))
+            self._define(EXISTING_TOUCHED, touched, model.types)
+            inputs = [name for name in model.inputs if name in self._views and name in model.keys]
+            keys = self._run(model.keys, inputs).distinct()
+            stored = self._read(files, model.definition).join(keys, key, "left_semi")
+            self._define(
+                STORED_OF_KEYS, stored.join(touched, key, "left_anti").select(*model.types), model.types
+            )
+            other = self._run(f"select {model.looked_up} from {STORED_OF_KEYS}", [STORED_OF_KEYS])
+            rows = _held(touched.unionByName(other, allowMissingColumns=True))
+            self.drop(STORED_OF_KEYS)
+            self._define(EXISTING, rows.select(*model.types), model.types)
+            return int(rows.count())
 
     def define_existing_since(self, model: Model, files: Sequence[str], where: str) -> None:
         """See the contract."""
@@ -281,6 +296,24 @@ class SparkEngine:
             changed = _hours(made.subtract(old).unionByName(old.subtract(made)), model.hour)
             self._hold(model, made.where(_in_hours(model, changed)))
         return changed
+
+    def changed_hours(self, model: Model) -> list[datetime]:
+        """See the contract."""
+        with self._told():
+            made, old = self._relation(model.name), self._relation(EXISTING)
+            self._define(f"new_{model.name}", _held(made.subtract(old)), model.types)
+            self._define(f"old_{model.name}", _held(old.subtract(made)), model.types)
+            both = self._relation(f"new_{model.name}").unionByName(self._relation(f"old_{model.name}"))
+            return _hours(both, model.hour)
+
+    def define_beside_keys(self, name: str, model: Model, files: Sequence[str]) -> None:
+        """See the contract."""
+        with self._told():
+            gone = self._relation(f"old_{model.name}").select(*model.definition.key)
+            kept = self._read(files, model.definition).join(gone, list(model.definition.key), "left_anti")
+            self._orders[name] = model.order
+            rows = kept.select(*model.types).unionByName(self._relation(f"new_{model.name}"))
+            self._define(name, rows, model.types)
 
     def _hold(self, model: Model, rows: Any) -> int:
         """Hold the rows of a table, so that nothing makes them twice; their number."""
