@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+PATIENCE = 120.0
+"""Seconds: containers, schedulers and a soak may be at work beside the browser."""
 
 
 @contextmanager
@@ -35,11 +38,12 @@ def opened(page: Page, address: str) -> Page:
 
 def wait_for_text(page: Page, selector: str, wanted: Callable[[str], bool]) -> str:
     """Wait for a text, and return it; the page's policy forbids the usual way, which evaluates a string."""
-    text = ""
-    for _ in range(600):
-        if page.locator(selector).count():
-            text = page.locator(selector).first.inner_text()
-            if wanted(text):
-                return text
+    until = time.monotonic() + PATIENCE
+    while True:
+        # at once, for what stands there now may be drawn anew
+        texts = page.locator(selector).all_inner_texts()
+        if texts and wanted(texts[0]):
+            return texts[0]
+        if time.monotonic() > until:
+            raise AssertionError(f"{selector}: {texts[:1]} on the page: {page.inner_text('main')[:2000]}")
         page.wait_for_timeout(100)
-    raise AssertionError(f"{selector}: {text}")
