@@ -117,8 +117,7 @@ class Catalog:
             self._connection.execute("set threads = ?", [self._threads])
         self._connection.execute("create schema made")
         self._connection.execute("create table made.moment as select 0::bigint as number")
-        # a column that is worked out may ask another table
-        for definition, files in sorted(tables.files, key=lambda table: bool(table[0].derived)):
+        for definition, files in sorted(tables.files, key=lambda table: asks_others(table[0])):
             self._view(definition, files)
         define_named_views(self._connection)
         if self._closed:
@@ -262,6 +261,11 @@ def views_of(definition: TableDefinition, rows: str) -> list[str]:
         f"create or replace view {name}_plain as {rows}",
         f"create or replace view {name} as {with_derived(definition, f'select * from {name}_plain')}",
     ]
+
+
+def asks_others(definition: TableDefinition) -> bool:
+    """Whether a column that is worked out may ask another table, whose view must be there before."""
+    return bool(definition.derived)
 
 
 def with_derived(definition: TableDefinition, rows: str) -> str:

@@ -174,9 +174,8 @@ class Snapshots:
                 snapshot.users -= 1
                 last = snapshot.replaced and snapshot.users == 0
                 if last and not self._stop.is_set():
-                    self._ended.append(
-                        snapshot
-                    )  # closing takes long, and this may be the loop of all clients
+                    # closing takes long, and this may be the loop of all clients
+                    self._ended.append(snapshot)
                     last = False
             if last:
                 snapshot.close()

@@ -19,7 +19,7 @@ from bemtevi.lake.definition import TableDefinition
 from bemtevi.lake.lake import Lake
 from bemtevi.lake.layer1 import LAYER_1
 from bemtevi.lake.literal import text
-from bemtevi.serve.catalog import Catalog, define_named_views, with_derived
+from bemtevi.serve.catalog import Catalog, asks_others, define_named_views, with_derived
 from bemtevi.serve.export import beside
 from bemtevi.serve.questions import need_a_run
 from bemtevi.warehouse.model import load_models
@@ -38,7 +38,7 @@ def write_duckdb(lake: Lake, catalog: Catalog, path: Path, *, copy: bool) -> lis
             _load_delta(cursor)
         cursor.execute(f"attach {text(str(part))} as exported")
         cursor.execute("use exported")
-        for definition in _definitions(lake):
+        for definition in sorted(_definitions(lake), key=asks_others):
             rows = f"from memory.main.{definition.name}" if copy else _stored(lake, definition)
             cursor.execute(f"create {kind} {definition.name} as {rows}")
             _comment(cursor, definition, kind)

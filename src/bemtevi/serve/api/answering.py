@@ -54,7 +54,7 @@ MEANT = "select hashtag from dim_hashtag_plain where hashtag_plain = $plain orde
 LOOKED_BACK = (2, 16, 128)
 """So many days back a hashtag is looked for before it is in all there is."""
 MOST_MEANT = 10_000
-"""Spellings of hashtags whose meaning is remembered."""
+"""Hashtags of which it is remembered what a spelling means, and from when to when it was seen."""
 MEDIA = {
     "json": "application/json",
     "csv": "text/csv; charset=utf-8",
@@ -107,16 +107,20 @@ class Work:
     def known(self, hashtag: str | None) -> Period | None:
         """From the first collected post, with the hashtag or of all, to the last."""
         bounds = self.snapshot.bounds
-        if hashtag not in bounds:  # what is stored does not change before the next snapshot
-            bounds[hashtag] = (
+        stored = bounds.get(hashtag)
+        if stored is None:  # it does not change before the next snapshot
+            stored = (
                 self._time("select min(first_seen_at) from made.dim_hashtag_stored", hashtag),
                 self._last_stored(hashtag),
             )
+            if len(bounds) >= MOST_MEANT:
+                bounds.clear()
+            bounds[hashtag] = stored
         newer = (
             self._time("select min(first_seen_at) from made.dim_hashtag", hashtag),
             self._time("select max(created_at) from made.bridge_post_hashtag", hashtag),
         )
-        known = [at for at in (*bounds[hashtag], *newer) if at is not None]
+        known = [at for at in (*stored, *newer) if at is not None]
         return Period(min(known), max(known)) if known else None
 
     def _last_stored(self, hashtag: str | None) -> datetime | None:
